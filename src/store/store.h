@@ -1,0 +1,61 @@
+/* Files of named tensors, in and out. Everything read here is untrusted: sizes are checked before memory is taken,
+ * and every refusal names the file, the place and the reason. No names are translated here (model/ does that). */
+#ifndef FET_STORE_H
+#define FET_STORE_H
+
+#include "tensor/tensor.h"
+
+/* One tensor in a file. `data` lies in the mapping (borrowed from the fet__tensors). */
+typedef struct fet__entry {
+    const char *name;
+    fet_dtype dtype;
+    fet__shape shape;
+    const void *data;
+    int64_t bytes;
+} fet__entry;
+
+/* An open file: entries in file order and string metadata. Data stays valid until close. */
+typedef struct fet__tensors fet__tensors;
+
+/* ---- tensors.c (dispatch by content: safetensors; a known other format is refused by name) ----------------- */
+fet_status fet__tensors_open(fet__tensors **out, const char *path);
+void fet__tensors_close(fet__tensors *t); /* accepts NULL */
+const char *fet__tensors_path(const fet__tensors *t);
+int fet__tensors_count(const fet__tensors *t);
+const fet__entry *fet__tensors_at(const fet__tensors *t, int i);
+const fet__entry *fet__tensors_find(const fet__tensors *t, const char *name); /* NULL when absent */
+int fet__tensors_meta_count(const fet__tensors *t);
+const char *fet__tensors_meta_key(const fet__tensors *t, int i);
+const char *fet__tensors_meta(const fet__tensors *t, const char *key); /* NULL when absent */
+
+/* ---- safetensors.c --------------------------------------------------------------------------------------- */
+/* Parse a file in memory (the fuzz target's door). `data` must outlive the result; `name` is for messages. */
+fet_status fet__safetensors_parse(fet__tensors **out, const void *data, size_t size, const char *name);
+
+typedef struct fet__meta_pair {
+    const char *key, *value;
+} fet__meta_pair;
+/* Write atomically. Entries are laid out in the given order, 8-byte aligned header as the reference writer does. */
+fet_status fet__safetensors_write(const char *path, const fet__entry *entries, int count, const fet__meta_pair *meta,
+                                  int meta_count);
+
+/* ---- fingerprint.c --------------------------------------------------------------------------------------- */
+/* SHA-256 over tensors sorted by name (byte order): name, NUL, rank and sizes as little-endian int64, values as
+ * little-endian float32. Entries for which skip(user, name) is true are left out. */
+fet_status fet__fingerprint(char hex[65], const fet__entry *entries, int count, bool (*skip)(void *, const char *), void *user);
+
+/* ---- recipe.c -------------------------------------------------------------------------------------------- */
+/* A YAML recipe: one mapping of scalars (and lists of scalars, joined with '+') from option name to text:
+ *     lr: 5e-4
+ *     adapter: hydra:at=attn.proj+mlp.fc2,rank=2
+ * Anything nested deeper, anchors, tags or duplicate keys are refused with line numbers. */
+typedef struct fet__recipe {
+    int count;
+    char **keys, **values;
+    int *lines;
+} fet__recipe;
+fet_status fet__recipe_read(fet__recipe *out, const char *path);
+fet_status fet__recipe_parse(fet__recipe *out, const char *text, size_t size, const char *name);
+void fet__recipe_fini(fet__recipe *r);
+
+#endif
