@@ -1,0 +1,46 @@
+/* Data sets of labelled images: make synthetic ones, check and count. Training and evaluation open data by path (fettle/tune.h). */
+#ifndef FETTLE_DATA_H
+#define FETTLE_DATA_H
+
+#include "fettle/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a data set is read. Zero-initialised means defaults. */
+typedef struct fet_data_options {
+    double val_fraction;      /* share split off when there is no val/; 0: 0.1 */
+    const char *classes;      /* "a,b,c" keeps these; NULL: all */
+    const char *class_order;  /* "byte" (default) or "natural" */
+    int64_t max_pixels;       /* of one image; 0: 200 million */
+    int ignore_exif;          /* not 0: orientation as stored */
+    uint64_t seed;
+} fet_data_options;
+
+typedef struct fet_synth_options {
+    int classes, domains, per_class, val_per_class, size, first_class; /* 0: 5, 2, 60, 20, 32 pixels, 0 */
+    uint64_t seed;
+} fet_synth_options;
+/* Write OUT/DOMAIN/{train,val}/CLASS/NNNN.png: textured shapes in several visual domains, deterministic by seed. OUT must not exist. */
+FET_API fet_status fet_data_synth(const char *out, const fet_synth_options *o, int64_t *images);
+
+/* Receives one finding a call, without a newline; borrowed. */
+typedef void (*fet_line_fn)(void *user, const char *text);
+
+typedef struct fet_data_report {
+    int64_t images, unreadable, duplicates, leaks, empty_classes; /* duplicates: byte-identical; leaks: across splits */
+    int classes, min_height, min_width, max_height, max_width;
+    int64_t train, val, test;
+} fet_data_report;
+/* Decode every image; each finding goes to `line`. FET_E_VERIFY when something was found that spoils training (unreadable images, empty classes,
+ * leaks). */
+FET_API fet_status fet_data_check(fet_data_report *out, const char *path, const fet_data_options *o, fet_line_fn line, void *user);
+
+/* Counts a class and split, per-channel mean and deviation over train (resized to `size`, 0: 64), as JSON. Caller frees with fet_free. */
+FET_API fet_status fet_data_stats(char **json, const char *path, const fet_data_options *o, int size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,82 @@
+/* Models: open a checkpoint, look at it, change its classes, predict, embed, save. */
+#ifndef FETTLE_MODEL_H
+#define FETTLE_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fettle/status.h"
+#include "fettle/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A model in memory: architecture, weights, class names, input preprocessing, perhaps an adapter. Not safe for use from two threads at
+ * once; two models are independent. */
+typedef struct fet_model fet_model;
+
+/* Zero-initialised means defaults throughout. */
+typedef struct fet_model_options {
+    const char *arch;          /* "vit_base_patch16_224" or "vit:dim=64,depth=3,..."; NULL: recognised from the tensors */
+    const float *mean, *std;   /* three values each; NULL: the file's, else the family's */
+    const char *interpolation; /* nearest box bilinear hamming bicubic lanczos; NULL: the file's, else the family's */
+    double crop_pct;           /* in (0, 1]; 0: the file's, else the family's; < 0: resize to the exact size without cropping */
+    int image;                 /* input height and width in pixels; 0: the model's own. A position embedding is resampled */
+    int classes;               /* with path "none": size of the head; 0: 1000 */
+    uint64_t seed;             /* initial values with path "none" */
+} fet_model_options;
+
+/* Open a checkpoint (.safetensors), a RUN folder that holds model.safetensors, or "none" (random weights; needs options->arch).
+ * `options` may be NULL. On success the caller owns *out (fet_model_close); on failure *out is NULL. What was assumed, unused or missing is
+ * told through the log function. FET_E_FORMAT, FET_E_IO, FET_E_ARG. */
+FET_API fet_status fet_model_open(fet_model **out, const char *path, const fet_model_options *options);
+FET_API void fet_model_close(fet_model *m); /* accepts NULL */
+
+/* Attach a trained adapter from a RUN folder or an adapter file. Refuses one that was trained on another model (fingerprint), naming both. */
+FET_API fet_status fet_model_attach(fet_model *m, const char *path);
+
+/* Borrowed texts, valid until the model changes or closes. */
+FET_API const char *fet_model_arch(const fet_model *m);             /* canonical: fet_model_options.arch takes it back */
+FET_API int fet_model_class_count(const fet_model *m);              /* outputs of the head; 0: no head */
+FET_API const char *fet_model_class_name(const fet_model *m, int i); /* NULL when the file names no classes */
+FET_API int64_t fet_model_parameters(const fet_model *m);           /* values, adapter included */
+FET_API int64_t fet_model_feature_size(const fet_model *m);
+
+/* Write a whole model as safetensors with fettle's metadata, atomically. FET_E_ARG while an unmerged adapter is attached. */
+FET_API fet_status fet_model_save(fet_model *m, const char *path);
+
+/* Probabilities for image files: `probability` takes count * class_count floats, row by row. Memory: one batch of images. An unreadable image is
+ * an error that names it. */
+FET_API fet_status fet_model_predict(fet_model *m, const char *const *paths, int count, float *probability);
+
+typedef struct fet_merge_options {
+    const char *check;   /* data set whose validation images are compared; NULL: 8 seeded random images */
+    double tolerance;    /* of the largest logit; 0: 1e-5 */
+    uint64_t seed;
+    int64_t memory;      /* bytes; 0: what is free */
+} fet_merge_options;
+typedef struct fet_merge_report {
+    double max_abs_diff, max_abs_logit, top1_agreement; /* logits of adapted and merged model */
+    int64_t images;
+    char *merged; /* names of merged layers, one a line; caller frees with fet_free */
+} fet_merge_report;
+/* Merge the attached adapter into the weights (methods/hydra.md 1.4; Hydra, arXiv 2309.06922) and prove it: both models run on the same
+ * images. FET_E_VERIFY when they differ by more than tolerance * max_abs_logit: the model is then unusable for saving. FET_E_ARG when the adapter
+ * does not merge (the reason is told) or none is attached. `report` is filled also with FET_E_VERIFY. */
+FET_API fet_status fet_model_merge(fet_model *m, const fet_merge_options *options, fet_merge_report *report);
+
+/* JSON text about any readable checkpoint: tensors, metadata, architecture, parameters, FLOPs an image, adapter sites. Caller frees with
+ * fet_free. */
+FET_API fet_status fet_inspect(char **json, const char *path, const char *arch);
+
+/* Rewrite a readable checkpoint as safetensors: names and metadata kept. */
+FET_API fet_status fet_convert(const char *in, const char *out);
+
+/* Free what this library handed out as caller-owned text. */
+FET_API void fet_free(void *p);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,115 @@
+/* Training: optimisers and schedules as graph, the step as one program, the run folder with exact resume. Knows models only through
+ * model/model.h; methods (tune, later SpCL, MABN, search) are built on it in method/. */
+#ifndef FET_TRAIN_H
+#define FET_TRAIN_H
+
+#include "data/data.h"
+#include "exec/exec.h"
+#include "metric/metric.h"
+#include "model/model.h"
+
+/* ---- optimizer.c (common), sgd.c, adam.c, rmsprop.c ------------------------------------------------------------ */
+typedef struct fet__optimizer_options {
+    enum { FET__SGD, FET__ADAM, FET__ADAMW, FET__RMSPROP } kind;
+    double momentum, dampening; bool nesterov; /* SGD; momentum also RMSprop */
+    double beta1, beta2, eps;                  /* Adam, AdamW; eps also RMSprop */
+    double alpha;                              /* RMSprop */
+    bool amsgrad;
+    double weight_decay;   /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled, p *= 1 - lr wd first */
+    bool decay_matrices_only; /* no decay on tensors of rank < 2 (biases, norms) */
+    double clip;           /* > 0: global L2 norm; coefficient min(1, clip / (norm + 1e-6)) */
+} fet__optimizer_options;
+fet__optimizer_options fet__optimizer_defaults(void); /* AdamW 0.9 0.999 1e-8, weight decay 1e-4, no clipping */
+bool fet__optimizer_parse(const char *name, fet__optimizer_options *o);
+/* The host's scalars for step `step` (from 0): written to the program's inputs "opt.lr", "opt.bias1", "opt.bias2" (Adam: 1 - beta^t),
+ * "opt.first" (1 in the first step). */
+void fet__optimizer_bind(const fet__optimizer_options *o, fet__program *p, int64_t step, double lr);
+/* Add the update to the graph: states "optim.NAME.m" etc. in `store`, assigns to the parameters and states. Also outputs "grad_norm". */
+fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, fet__params *store, fet__node *const *params,
+                                fet__node *const *grads, int count);
+
+/* ---- schedule.c --------------------------------------------------------------------------------------------------- */
+typedef struct fet__schedule {
+    enum { FET__COSINE, FET__STEP, FET__CONSTANT, FET__POLY, FET__EXP, FET__LINEAR } kind;
+    double base, min;       /* learning rate at the peak and at the end */
+    double total;           /* length of the decay, in the unit of t (epochs or steps) */
+    double warmup;          /* length of the warm-up in the same unit; 0: none */
+    double warmup_start;    /* rate at t = 0, absolute */
+    bool prefix;            /* true: decay counts from the end of warm-up (t - warmup); false: from 0 (timm's default) */
+    double gamma;           /* STEP, EXP: factor */
+    double milestones[16];  /* STEP: times; a repeated one counts twice */
+    int milestone_count;
+    double every;           /* STEP: when > 0, floor(t / every) instead of milestones */
+    double power;           /* POLY */
+} fet__schedule;
+double fet__schedule_at(const fet__schedule *s, double t);
+
+/* ---- step.c: a training or evaluation program for a model ------------------------------------------------------------ */
+typedef struct fet__step_options {
+    int batch;              /* images of one run */
+    bool train;
+    double smoothing, drop_path;
+    const fet__optimizer_options *optimizer; /* NULL: evaluation */
+    int64_t memory;
+    bool check_finite, reference;
+    uint64_t seed;
+} fet__step_options;
+/* Inputs: "images" [B,H,W,3], "labels" i32 [B], "step" i32 (training), optimiser scalars. Outputs: "loss" (mean over labels >= 0), "logits",
+ * "features", and in training "grad_norm". */
+typedef struct fet__step {
+    fet__graph *graph;
+    fet__program *program;
+    float *images;
+    int32_t *labels, *step;
+    const float *loss, *logits, *features, *grad_norm;
+    int trainable;          /* tensors */
+    int64_t trainable_values;
+    fet__param **params;    /* the trainable ones, in store order; [trainable] */
+} fet__step;
+fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o);
+void fet__step_fini(fet__step *s);
+
+/* ---- evaluate_loop.c ------------------------------------------------------------------------------------------------- */
+typedef struct fet__eval_result {
+    double top1, top5, macro_f1, loss;
+    int64_t images, skipped;
+} fet__eval_result;
+fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch, int64_t memory);
+
+/* ---- run_folder.c, checkpoint.c, loop.c ------------------------------------------------------------------------------ */
+typedef struct fet__progress {
+    int64_t step, steps, epoch, epochs;
+    double loss, lr, images_per_s, seconds_left, top1; /* top1 < 0: not evaluated yet */
+} fet__progress;
+typedef struct fet__loop_options {
+    const char *out;          /* RUN */
+    bool resume;
+    int64_t epochs, steps;    /* steps > 0 ends there, whatever epochs say */
+    int batch;
+    fet__schedule schedule;   /* base, min, warmup filled in; total is set by the loop (epochs) when 0 */
+    bool schedule_per_step;   /* t in fractions of an epoch at each step; false: per epoch, as the reference recipes */
+    fet__optimizer_options optimizer;
+    fet__augment augment;
+    double smoothing, drop_path;
+    uint64_t seed;
+    int64_t memory;
+    bool check_finite, whole_model; /* whole_model: also writes model.safetensors (train) */
+    const char *config_json;  /* what run.json records besides: the command's options, one JSON object */
+    void (*progress)(void *user, const fet__progress *p);
+    void *user;
+    const volatile int *stop; /* set to a signal number by a handler: save and return FET_E_INTERRUPTED */
+} fet__loop_options;
+typedef struct fet__loop_result {
+    int64_t steps, epochs, skipped;
+    double train_loss;
+    fet__eval_result last, best;
+    int64_t best_epoch;
+    double seconds, images_per_s;
+    int64_t trainable, parameters; /* values */
+    fet__program_info info;
+} fet__loop_result;
+/* Train what is trainable in `m` on d's train split, evaluating on val after each epoch (when it has images). Writes RUN: run.json,
+ * state.safetensors, adapter.safetensors, log.csv, report.html; saves at every epoch and every 60 s; resumes bit-identically. */
+fet_status fet__loop(fet__loop_result *out, fet__model *m, const fet__dataset *d, const fet__loop_options *o);
+
+#endif

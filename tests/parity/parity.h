@@ -1,0 +1,58 @@
+/* The parity runner's inner interface: one function a kind of golden file, which computes with libfettle and compares. main.c walks
+ * folders, dispatches on the metadata's `kind`, and prints. Tests may use everything in src/. */
+#ifndef FET_PARITY_H
+#define FET_PARITY_H
+
+#include "store/store.h"
+
+/* One golden (file or folder) being checked. A kind calls parity_compare for each expected tensor; any failure of the work itself is
+ * returned as a status with its message. */
+typedef struct parity_case {
+    const char *path;        /* the file, or the folder for kinds without safetensors */
+    const char *folder;      /* where it lies; base_file is beside it */
+    fet__tensors *t;         /* NULL for folder kinds */
+    int compared;            /* tensors compared so far; a kind that compares nothing fails */
+    double worst;            /* largest error over its tolerance so far; > 1 fails */
+    double worst_error, worst_tolerance;
+    char worst_name[160];
+} parity_case;
+
+/* Metadata as number or text; the defaults are for absent keys. */
+double parity_number(const parity_case *c, const char *key, double fallback);
+const char *parity_text(const parity_case *c, const char *key, const char *fallback);
+/* Entry by name as float64 array (caller frees); FET_E_FORMAT when absent. count may be NULL. */
+fet_status parity_doubles(const parity_case *c, const char *name, double **out, int64_t *count);
+
+/* How far values may be apart. ABS: absolute. MAX: relative to the largest entry of the expected tensor. MIXED: value + 1e-4 * |expected|. */
+typedef enum parity_mode { PARITY_ABS, PARITY_MAX, PARITY_MIXED } parity_mode;
+/* Tolerance for tensor `name`: from metadata `tol` (longest prefix) if present, else the given one. */
+void parity_tolerance(const parity_case *c, const char *name, parity_mode *mode, double *value);
+/* Compare with entry `name` of the golden. Counts, sizes and non-finite values must agree too. */
+fet_status parity_compare(parity_case *c, const char *name, const void *actual, fet_dtype type, int64_t count, parity_mode mode, double tolerance);
+/* Note an error measured by the kind itself. */
+void parity_note(parity_case *c, const char *name, double error, double tolerance);
+
+typedef struct parity_kind {
+    const char *kind;        /* "data.resize" */
+    fet_status (*run)(parity_case *c);
+    const char *folder;      /* not NULL: for what is no safetensors: found as this path below a root, e.g. "data/images/bad" or "images/bad" */
+} parity_kind;
+extern const parity_kind parity_kinds[]; /* kinds.c: ended by kind NULL */
+
+/* kind_*.c */
+fet_status parity_decode(parity_case *c);
+fet_status parity_resize(parity_case *c);
+fet_status parity_images_bad(parity_case *c);
+fet_status parity_metrics_class(parity_case *c);
+fet_status parity_optim_given_grads(parity_case *c);
+fet_status parity_optim_clip_ema(parity_case *c);
+fet_status parity_optim_toy(parity_case *c);
+fet_status parity_lr_schedules(parity_case *c);
+fet_status parity_hydra_linear(parity_case *c);
+fet_status parity_hydra_lr_schedule(parity_case *c);
+fet_status parity_vit_base(parity_case *c);
+fet_status parity_vit_hydra_both(parity_case *c);
+fet_status parity_vit_hydra_train(parity_case *c);
+fet_status parity_vit_lora_qv(parity_case *c);
+
+#endif
