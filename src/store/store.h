@@ -5,7 +5,8 @@
 
 #include "tensor/tensor.h"
 
-/* One tensor in a file. `data` lies in the mapping (borrowed from the fet__tensors). */
+/* One tensor in a file. `data` lies in the mapping (borrowed from the fet__tensors). Foreign files may place it at any
+ * byte: where fet__entry_aligned() is false, read it only by memcpy or from a copy. Files that we write are aligned. */
 typedef struct fet__entry {
     const char *name;
     fet_dtype dtype;
@@ -14,7 +15,7 @@ typedef struct fet__entry {
     int64_t bytes;
 } fet__entry;
 
-/* An open file: entries in file order and string metadata. Data stays valid until close. */
+/* An open file: entries in the order of their data and string metadata. Data stays valid until close. */
 typedef struct fet__tensors fet__tensors;
 
 /* ---- tensors.c (dispatch by content: safetensors; a known other format is refused by name) ----------------- */
@@ -24,6 +25,7 @@ const char *fet__tensors_path(const fet__tensors *t);
 int fet__tensors_count(const fet__tensors *t);
 const fet__entry *fet__tensors_at(const fet__tensors *t, int i);
 const fet__entry *fet__tensors_find(const fet__tensors *t, const char *name); /* NULL when absent */
+bool fet__entry_aligned(const fet__entry *e); /* data may be used in place as an array of its type */
 int fet__tensors_meta_count(const fet__tensors *t);
 const char *fet__tensors_meta_key(const fet__tensors *t, int i);
 const char *fet__tensors_meta(const fet__tensors *t, const char *key); /* NULL when absent */
@@ -35,7 +37,9 @@ fet_status fet__safetensors_parse(fet__tensors **out, const void *data, size_t s
 typedef struct fet__meta_pair {
     const char *key, *value;
 } fet__meta_pair;
-/* Write atomically. Entries are laid out in the given order, 8-byte aligned header as the reference writer does. */
+/* Write atomically. The data part begins at a multiple of 8 bytes; entries are laid out in the given order, those with
+ * wider elements first, so that all data are aligned for their types (the format allows no gaps). `e->shape` and
+ * `e->bytes` must agree, names must be valid UTF-8 and differ: FET_E_ARG otherwise. */
 fet_status fet__safetensors_write(const char *path, const fet__entry *entries, int count, const fet__meta_pair *meta,
                                   int meta_count);
 
