@@ -77,19 +77,19 @@ static const char *foreign_kind(const fet__map *m)
         return "a web page (a failed download?)";
     if (m->size > 262 && memcmp(m->data + 257, "ustar", 5) == 0)
         return "a tar archive";
-    if (m->size > 0 && m->data[0] == '{')
+    if (m->size > 1 && m->data[0] == '{' && m->data[1] != 0) /* 7b 00 is the length of a cut header */
         return holds(m, "\"weight_map\"", m->size) ? "the index of a checkpoint in several files" : "JSON text";
     return NULL;
 }
 
-/* The header's length fits and its first byte is there. What begins like this is never guessed to be another format. */
+/* A possible header length and the header's first byte. What begins like this is never guessed to be another format. */
 static bool looks_like_safetensors(const fet__map *m)
 {
     uint64_t length = 0;
     if (m->size < 9)
         return false;
     memcpy(&length, m->data, 8);
-    return length <= m->size - 8 && m->data[8] == '{';
+    return length <= FET__ST_MAX_HEADER && m->data[8] == '{';
 }
 
 /* ---- open and close ----------------------------------------------------------------------------------------- */

@@ -72,6 +72,8 @@ static void names_foreign_formats(void **state)
     KIND("\x1f\x8b\x08....", "a gzip archive");
     KIND("", "it is empty");
     KIND("some text that is nothing", "malformed safetensors file");
+    KIND("\x7b\0\0\0\0\0\0\0", "malformed safetensors file"); /* 0x7b is also '{' */
+    KIND("\x1f\x8b\x01\0\0\0\0\0{\"w\":", "malformed safetensors file: the header length");
     char tar[512] = {0};
     memcpy(tar + 257, "ustar", 5);
     expect_kind(tar, sizeof tar, "a tar archive");

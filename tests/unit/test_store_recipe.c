@@ -84,7 +84,7 @@ static void refuses_the_rest(void **state)
         {"? [a]\n: 1\n", "an option's name must be a plain value, not a list"},
         {"? {a: 1}\n: 1\n", "an option's name must be a plain value, not a mapping"},
         {"'': 1\n", "line 1: an option's name is empty"},
-        {": 1\n", "line 1: an option's name is missing"},
+        {"?\n: 1\n", "line 1: an option's name is missing"},
         {"a: 1\n---\nb: 2\n", "line 2: a recipe is one document"},
         {"a: \"\\0x\"\n", "line 1: the value of 'a' holds a NUL"},
         {"a: 1\n\tb: 2\n", "line 2: not valid YAML"},
