@@ -43,6 +43,9 @@ fet_status fet__resize_float(float *out, int out_h, int out_w, const float *in, 
 /* Shorter side to `size` (0: both sides exactly to `size_h` x `size_w`) and the centre crop, as AUGMENT.md section 2. */
 fet_status fet__image_resize_short(fet__image *out, const fet__image *in, int size, fet__filter f);
 fet_status fet__image_center_crop(fet__image *out, const fet__image *in, int height, int width);
+/* The two in one, without making what the crop then cuts away. */
+fet_status fet__image_resize_short_crop(fet__image *out, const fet__image *in, int size, int crop_height, int crop_width,
+                                        fet__filter f);
 /* pixels -> float NHWC: (v / 255 - mean) / std. */
 void fet__image_normalize(float *out, const fet__image *im, const float mean[3], const float std[3]);
 
