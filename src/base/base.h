@@ -81,7 +81,7 @@ void fet__text_fini(fet__text *t);
 /* Write `s` into `out` with control characters (and invalid UTF-8) as \n, \t, \xNN; truncates with "...".
  * Returns out. For paths in messages. */
 const char *fet__escape(char *out, size_t size, const char *s);
-/* The same with a rotating per-thread buffer, four live at once: printf("%s", FET_SHOW(path)). */
+/* The same with a rotating per-thread buffer, four live at once: printf("%s", fet__show(path)). */
 const char *fet__show(const char *s);
 
 /* ---- parse.c --------------------------------------------------------------------------------------------- */

@@ -1,0 +1,6 @@
+foreach(part status memory text parse file random system sha256)
+  fettle_test(base_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_base_${part}.c USES base)
+endforeach()
+foreach(part dtype shape params)
+  fettle_test(tensor_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_tensor_${part}.c USES tensor base)
+endforeach()
