@@ -195,7 +195,7 @@ static void test_no_memory_is_a_status(void **state)
     }
     fet__alloc_fail_after(0);
     run_order(order, d.bytes);
-    for (uint64_t n = 1; n <= 6; n++) {
+    for (uint64_t n = 1; n <= 8; n++) {
         fet__alloc_fail_after(n);
         assert_int_equal(fet__plan_improve(order, d.n, d.before, d.count, d.bytes), FET_E_NOMEM);
     }
