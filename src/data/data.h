@@ -71,6 +71,8 @@ typedef struct fet__loader_options {
     int prefetch;         /* batches ahead; 0: 2 */
     bool strict;          /* an unreadable image is an error (evaluation); else it is named, counted and replaced by the
                              next readable sample of the epoch's order */
+    int64_t cache_bytes;  /* keep this many bytes of decoded images in memory (the resized ones where no random crop
+                             comes first); 0: none. Batches are the same with and without. */
 } fet__loader_options;
 typedef struct fet__batch {
     int count;            /* images in this batch, <= options.batch; the rest of the buffers is zero, labels -1 */
@@ -80,6 +82,7 @@ typedef struct fet__batch {
     int64_t step;         /* batch number in the epoch */
 } fet__batch;
 typedef struct fet__loader fet__loader;
+/* `samples` and their paths are borrowed until destroy. */
 fet_status fet__loader_create(fet__loader **out, const fet__sample *samples, int count, const fet__loader_options *o);
 int64_t fet__loader_steps(const fet__loader *l); /* batches an epoch */
 /* Begin an epoch at batch `first_step` (for resuming): batches come out in order from there. */

@@ -1,0 +1,121 @@
+/* What the files of this folder share and nobody else sees: sets of names, the raw listing that folder.c and csv.c
+ * fill, the CSV parser, the two halves of preprocessing, the cache of decoded images, a parallel loop. */
+#ifndef FET_DATA_INT_H
+#define FET_DATA_INT_H
+
+#include "data/data.h"
+
+/* ---- nameset.c ------------------------------------------------------------------------------------------- */
+
+/* Names numbered in the order of their first appearance. Zero-initialised is empty. */
+typedef struct fet__nameset {
+    const char **names;
+    int count, capacity;
+    int32_t *slots; /* open addressing; index + 1, 0 is free */
+    int slot_count; /* power of two */
+    fet__arena arena;
+} fet__nameset;
+fet_status fet__nameset_add(fet__nameset *set, const char *name, int32_t *index);
+int32_t fet__nameset_find(const fet__nameset *set, const char *name); /* -1: not there */
+void fet__nameset_fini(fet__nameset *set);
+
+/* ---- listing.c ------------------------------------------------------------------------------------------- */
+
+/* One image as found, before classes are chosen and a validation share is split off. */
+typedef struct fet__entry {
+    const char *path; /* as it can be opened; in the data set's arena */
+    const char *rel;  /* relative to the root; usually the tail of `path` */
+    int32_t name;     /* index into listing.classes; a label once classes are chosen */
+    int32_t domain;   /* index into listing.domains, -1 none */
+    fet__split split;
+    int64_t bytes; /* -1: cannot be looked at */
+    int64_t line;  /* in the CSV file; 0 for folders */
+} fet__entry;
+typedef struct fet__listing {
+    fet__arena *arena; /* borrowed: the data set's */
+    fet__entry *entries;
+    int count, capacity;
+    fet__nameset classes, domains;
+    int64_t ignored; /* files whose name is no image's */
+    int64_t loose;   /* images outside of class folders */
+} fet__listing;
+fet_status fet__listing_add(fet__listing *l, const fet__entry *e);
+void fet__listing_fini(fet__listing *l);
+/* Size of a regular file, or -1. */
+int64_t fet__file_bytes(const char *path);
+/* "a, b, c and 4 more" of the names for which keep[i] holds (all when keep is NULL), escaped. */
+void fet__text_names(fet__text *t, const char *const *names, const bool *keep, int count);
+/* .jpg .jpeg .png .webp .bmp .ppm .pgm, in any case. */
+bool fet__image_name(const char *name);
+
+/* ---- folder.c, csv.c ------------------------------------------------------------------------------------- */
+fet_status fet__folder_list(fet__listing *l, const char *root);
+fet_status fet__csv_list(fet__listing *l, const char *path);
+
+#define FET__CSV_RECORD 65536 /* bytes of one record */
+#define FET__CSV_COLUMNS 64
+#define FET__CSV_PATH 4095 /* bytes of a path */
+#define FET__CSV_LABEL 255 /* bytes of a label or domain */
+typedef struct fet__csv_row {
+    int64_t line;              /* where the record begins, from 1 */
+    const char *path, *label;  /* not empty; borrowed for the call */
+    const char *domain;        /* NULL: no such column */
+    fet__split split;          /* FET__TRAIN when there is no such column */
+} fet__csv_row;
+typedef fet_status (*fet__csv_fn)(void *user, const fet__csv_row *row);
+/* RFC 4180 with a header line; `name` is for messages. Stops at the first failure of `fn`. */
+fet_status fet__csv_parse(const char *text, size_t size, const char *name, fet__csv_fn fn, void *user);
+
+/* ---- classes.c, holdout.c -------------------------------------------------------------------------------- */
+
+/* Choose and order the classes: fills d->classes and turns entry.name into the label; entries of dropped classes go. */
+fet_status fet__classes_choose(fet__dataset *d, fet__listing *l, const fet__dataset_options *o);
+/* strcmp, but runs of digits compare as numbers and case does not count (timm's "natural" order). */
+int fet__natural_compare(const char *a, const char *b);
+/* Move a share of every class from train to val. A function of seed and relative paths; entries must be sorted. */
+fet_status fet__holdout(fet__listing *l, int class_count, double fraction, uint64_t seed, int64_t *moved);
+
+/* ---- preprocess.c ---------------------------------------------------------------------------------------- */
+
+/* A file's bytes; the buffer is kept from file to file. */
+typedef struct fet__file_buffer {
+    unsigned char *data;
+    size_t size, capacity;
+} fet__file_buffer;
+fet_status fet__file_buffer_read(fet__file_buffer *b, const char *path);
+void fet__file_buffer_fini(fet__file_buffer *b);
+
+fet_status fet__preprocess_check(const fet__preprocess *p);
+/* The part without chance: decode, and resize and crop where the augmentation starts from the resized image. */
+fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, const char *name, const fet__preprocess *p,
+                                fet__augment a);
+/* The rest: random crop, flip, colours, normalisation. */
+fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p, fet__augment a, fet__rng *r);
+
+/* ---- image_cache.c --------------------------------------------------------------------------------------- */
+
+/* Base images by sample number, kept until the byte limit is reached; nothing is ever thrown out. Thread-safe. */
+typedef struct fet__image_cache fet__image_cache;
+fet_status fet__image_cache_create(fet__image_cache **out, int count, int64_t bytes);
+/* The stored image (borrowed until destroy; pixels must not be written), or false. */
+bool fet__image_cache_get(fet__image_cache *c, int32_t i, fet__image *out);
+/* Takes over the pixels where they fit and *im then is a borrowed view; true when it was taken. */
+bool fet__image_cache_put_take(fet__image_cache *c, int32_t i, const fet__image *im);
+void fet__image_cache_destroy(fet__image_cache *c);
+
+/* ---- each.c ---------------------------------------------------------------------------------------------- */
+
+/* Call fn for i = 0 .. count-1 on up to `threads` threads (the caller is one of them), in no fixed order. */
+#define FET__EACH_THREADS 64
+typedef void (*fet__each_fn)(void *user, int worker, int64_t i);
+void fet__each(int64_t count, int threads, fet__each_fn fn, void *user);
+
+/* ---- shapes.c -------------------------------------------------------------------------------------------- */
+#define FET__SHAPES 10
+#define FET__STYLES 4
+extern const char *const fet__shape_names[FET__SHAPES];
+extern const char *const fet__style_names[FET__STYLES];
+/* Draw one labelled picture; every choice comes from `r`. */
+void fet__shape_draw(fet__image *im, int shape, int style, fet__rng *r);
+
+#endif
