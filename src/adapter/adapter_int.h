@@ -1,0 +1,14 @@
+/* The classes that registry.c lists, each defined in its own file. */
+#ifndef FET_ADAPTER_INT_H
+#define FET_ADAPTER_INT_H
+
+#include "adapter/adapter.h"
+
+extern const fet__adapter_class fet__adapter_hydra;   /* hydra.c */
+extern const fet__adapter_class fet__adapter_lora;    /* lora.c */
+extern const fet__adapter_class fet__adapter_seqlora; /* lora.c */
+extern const fet__adapter_class fet__adapter_bitfit;  /* selection.c */
+extern const fet__adapter_class fet__adapter_linear;  /* selection.c */
+extern const fet__adapter_class fet__adapter_full;    /* selection.c */
+
+#endif

@@ -1,0 +1,40 @@
+/* What the files of model/ share: the architecture classes, option parsing, metadata. */
+#ifndef FET_MODEL_INT_H
+#define FET_MODEL_INT_H
+
+#include "model/model.h"
+
+extern const fet__arch_class fet__arch_vit; /* vit.c */
+
+/* ---- registry.c: "key=value,..." into a config struct ------------------------------------------------------ */
+typedef struct fet__arch_option {
+    const char *key;
+    void *target;
+    double low, high;
+    fet_status (*set)(const char *family, const struct fet__arch_option *o, const char *value);
+} fet__arch_option;
+fet_status fet__arch_options(const char *family, const char *options, const fet__arch_option *table, int count);
+fet_status fet__arch_set_int(const char *family, const fet__arch_option *o, const char *value);    /* target int * */
+fet_status fet__arch_set_double(const char *family, const fet__arch_option *o, const char *value); /* target double * */
+fet_status fet__arch_set_bool(const char *family, const fet__arch_option *o, const char *value);   /* target bool * */
+
+/* ---- metadata.c: fettle.classes, fettle.preprocess, fettle.adapter as JSON ------------------------------------ */
+char *fet__classes_json(char *const *names, int count); /* caller frees; NULL without memory */
+/* Names into `arena`; FET_E_FORMAT when the text is not a list of distinct strings. */
+fet_status fet__classes_parse(const char *json, const char *path, fet__arena *arena, char ***names, int *count);
+char *fet__preprocess_json(const fet__input_spec *s);
+fet_status fet__preprocess_parse(const char *json, const char *path, fet__input_spec *out);
+typedef struct fet__adapter_meta {
+    char spec[1024], arch[512], fingerprint[65], model[512];
+    fet__input_spec input;
+} fet__adapter_meta;
+char *fet__adapter_meta_json(const fet__adapter_meta *m);
+fet_status fet__adapter_meta_parse(const char *json, const char *path, fet__adapter_meta *out);
+
+/* ---- model_open.c ------------------------------------------------------------------------------------------------ */
+/* A graph of the whole model without running it: initialises what may be, finds what is missing; *used (may be NULL) marks params. */
+fet_status fet__model_probe(fet__model *m, bool may_initialise, fet__text *sites_unused, bool drop_unused);
+/* RUN or FILE -> the file (caller frees). */
+char *fet__model_file(const char *path, const char *name_in_run);
+
+#endif

@@ -1,0 +1,260 @@
+/* Opening a model: tensors from a file (or none) into a store, the architecture from metadata or from the tensors, everything
+ * missing or unused found by building the graph once. Attaching and saving are in model.c and model_save.c. */
+#include "model/model_int.h"
+
+#include <stdint.h>
+#include <string.h>
+
+char *fet__model_file(const char *path, const char *name_in_run)
+{
+    return fet__is_folder(path) ? fet__path_join(path, name_in_run) : fet__strdup(path);
+}
+
+/* ---- tensors -------------------------------------------------------------------------------------------------- */
+
+static void close_tensors(void *t)
+{
+    fet__tensors_close(t);
+}
+
+/* float32 that lies aligned is used where the file is mapped; other floating types are converted; integers are left out. */
+static fet_status adopt(fet__params *store, const fet__entry *e, const char *path)
+{
+    fet__param *p;
+    fet_status st;
+
+    if (!fet__dtype_is_float(e->dtype)) {
+        fet__note("%s: tensor %s (%s) holds whole numbers and is not used", fet__show(path), fet__show(e->name), fet__dtype_name(e->dtype));
+        return FET_OK;
+    }
+    if (e->dtype == FET_F32 && (uintptr_t)e->data % sizeof(float) == 0) {
+        FET_TRY(fet__params_add_borrowed(store, &p, e->name, FET_F32, e->shape, FET__PARAM, e->data));
+    } else {
+        FET_TRY(fet__params_add(store, &p, e->name, FET_F32, e->shape, FET__PARAM));
+        fet__convert(p->data, FET_F32, e->data, e->dtype, fet__shape_count(&e->shape));
+    }
+    p->loaded = true;
+done:
+    return st;
+}
+
+static fet_status read_metadata(fet__model *m, const fet__tensors *t, const char *path, char **arch)
+{
+    const char *classes = fet__tensors_meta(t, "fettle.classes"), *preprocess = fet__tensors_meta(t, "fettle.preprocess");
+    const char *text = fet__tensors_meta(t, "fettle.arch");
+    fet_status st = FET_OK;
+
+    m->merged = fet__tensors_meta(t, "fettle.merged") != NULL;
+    if (text && !(*arch = fet__arena_strdup(&m->arena, text)))
+        return FET_E_NOMEM;
+    if (classes)
+        FET_TRY(fet__classes_parse(classes, path, &m->arena, &m->classes, &m->class_count));
+    if (preprocess)
+        FET_TRY(fet__preprocess_parse(preprocess, path, &m->input));
+done:
+    return st;
+}
+
+static fet_status load(fet__model *m, const char *path, char **arch)
+{
+    char *file = fet__model_file(path, "model.safetensors");
+    fet__tensors *t = NULL;
+    fet_status st = file ? FET_OK : FET_E_NOMEM;
+    int i;
+
+    if (st != FET_OK)
+        return st;
+    if (fet__is_folder(path) && !fet__file_exists(file)) {
+        st = FET_FAIL(FET_E_IO, "%s: the folder holds no model.safetensors (a RUN of tune holds an adapter: give it with --adapter, and its base model "
+                      "with --model)", fet__show(path));
+        goto done;
+    }
+    FET_TRY(fet__tensors_open(&t, file));
+    FET_TRY(read_metadata(m, t, file, arch));
+    for (i = 0; i < fet__tensors_count(t); i++)
+        FET_TRY(adopt(m->store, fet__tensors_at(t, i), file));
+    FET_TRY(fet__params_keep(m->store, t, close_tensors));
+    t = NULL;
+done:
+    fet__tensors_close(t);
+    fet__free(file);
+    return st;
+}
+
+/* ---- probing --------------------------------------------------------------------------------------------------- */
+
+static fet_status drop_unused(fet__model *m, const fet__graph *g)
+{
+    fet__node **order = NULL;
+    fet__param **used = NULL;
+    int count = 0, i, j, n = fet__params_count(m->store), unused = 0;
+    fet__text names = {0};
+    fet_status st;
+
+    FET_TRY(fet__graph_order(g, &order, &count));
+    FET_TRY(FET_NEW(used, count + 1));
+    for (i = 0, j = 0; i < count; i++)
+        if (order[i]->param)
+            used[j++] = order[i]->param;
+    count = j;
+    for (i = n - 1; i >= 0; i--) {
+        fet__param *p = fet__params_at(m->store, i);
+        for (j = 0; j < count && used[j] != p; j++)
+            ;
+        if (j < count)
+            continue;
+        if (unused++ < 4)
+            fet__text_printf(&names, "%s%s", names.length ? ", " : "", fet__show(p->name));
+        fet__params_remove(m->store, p);
+    }
+    if (unused)
+        fet__note("%s: %d of %d tensors are not used by the model: %s%s", fet__show(m->path), unused, n, names.s ? names.s : "",
+                  unused > 4 ? ", ..." : "");
+done:
+    fet__text_fini(&names);
+    fet__free(used);
+    fet__free(order);
+    return st;
+}
+
+fet_status fet__model_probe(fet__model *m, bool may_initialise, fet__text *sites, bool drop)
+{
+    fet__build b = {.may_initialise = may_initialise};
+    fet__node *images, *features, *logits;
+    fet_status st;
+    int i;
+
+    FET_TRY(fet__graph_create(&b.g));
+    images = fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, 3));
+    FET_TRY(fet__model_build(m, &b, images, &features, &logits));
+    fet__output(b.g, "features", features);
+    if (logits)
+        fet__output(b.g, "logits", logits);
+    for (i = 0; sites && i < b.site_count; i++)
+        if (b.sites[i].kind == FET__SITE_LINEAR)
+            fet__text_printf(sites, "%s\n", b.sites[i].name);
+    if (drop)
+        FET_TRY(drop_unused(m, b.g));
+done:
+    fet__graph_destroy(b.g);
+    return st;
+}
+
+/* ---- open -------------------------------------------------------------------------------------------------------- */
+
+static fet_status apply_options(fet__model *m, const fet__model_options *o)
+{
+    if (o->mean)
+        memcpy(m->input.mean, o->mean, sizeof m->input.mean);
+    if (o->std)
+        memcpy(m->input.std, o->std, sizeof m->input.std);
+    if (o->interpolation && !fet__filter_parse(o->interpolation, &m->input.filter))
+        return FET_FAIL(FET_E_ARG, "unknown interpolation '%s' (nearest, box, bilinear, hamming, bicubic, lanczos)", fet__show(o->interpolation));
+    if (o->crop_pct >= 0) {
+        if (o->crop_pct > 1)
+            return FET_FAIL(FET_E_ARG, "crop_pct %g is above 1", o->crop_pct);
+        m->input.crop_pct = o->crop_pct;
+    }
+    return FET_OK;
+}
+
+/* Take over the size that the images of `input` have; resamples what depends on it. */
+static fet_status set_size(fet__model *m, int height, int width)
+{
+    fet_status st = FET_OK;
+
+    if (height == m->arch.height && width == m->arch.width) {
+        m->input.height = height;
+        m->input.width = width;
+        return FET_OK;
+    }
+    FET_TRY(fet__model_fingerprint(m, m->base_fingerprint)); /* of the tensors as they are in the file */
+    if (!m->arch.class_->resize)
+        return FET_FAIL(FET_E_ARG, "architecture '%s' cannot take another image size", m->arch.class_->family);
+    FET_TRY(m->arch.class_->resize(&m->arch, m->store, height, width));
+    m->input.height = height;
+    m->input.width = width;
+done:
+    return st;
+}
+
+static bool is_none(const char *path)
+{
+    return strcmp(path, "none") == 0;
+}
+
+static fet_status find_arch(fet__model *m, const char *path, const fet__model_options *o, const char *stored)
+{
+    if (o->arch)
+        return fet__arch_create(&m->arch, o->arch);
+    if (is_none(path))
+        return FET_FAIL(FET_E_ARG, "model 'none' needs an architecture (--arch)");
+    if (stored)
+        return fet__arch_create(&m->arch, stored);
+    return fet__arch_recognise(&m->arch, m->store);
+}
+
+static fet_status open_into(fet__model *m, const char *path, const fet__model_options *o)
+{
+    char *stored = NULL;
+    bool with_spec;
+    fet_status st;
+
+    FET_TRY(fet__params_create(&m->store));
+    if (!(m->path = fet__strdup(path))) {
+        st = FET_E_NOMEM;
+        goto done;
+    }
+    m->seed = o->seed;
+    if (!is_none(path))
+        FET_TRY(load(m, path, &stored));
+    st = find_arch(m, path, o, stored);
+    if (st != FET_OK) {
+        st = is_none(path) ? st : fet__fail_in(st, "%s", fet__show(path));
+        goto done;
+    }
+    with_spec = m->input.height > 0;
+    if (!with_spec)
+        m->input = m->arch.input;
+    FET_TRY(apply_options(m, o));
+    st = fet__model_probe(m, is_none(path), NULL, !is_none(path));
+    if (st != FET_OK) {
+        st = is_none(path) ? st : fet__fail_in(st, "%s", fet__show(path));
+        goto done;
+    }
+    if (m->class_count && m->class_count != m->arch.classes) {
+        st = FET_FAIL(FET_E_FORMAT, "%s: it names %d classes but its head has %d outputs", fet__show(path), m->class_count, m->arch.classes);
+        goto done;
+    }
+    FET_TRY(set_size(m, o->image ? o->image : m->arch.height, o->image ? o->image : m->arch.width));
+done:
+    return st;
+}
+
+fet_status fet__model_open(fet__model **out, const char *path, const fet__model_options *o)
+{
+    static const fet__model_options defaults = {.crop_pct = -1};
+    fet__model *m = NULL;
+    fet_status st;
+
+    *out = NULL;
+    FET_TRY(FET_NEW(m, 1));
+    FET_TRY(open_into(m, path, o ? o : &defaults));
+    *out = m;
+    m = NULL;
+done:
+    fet__model_close(m);
+    return st;
+}
+
+void fet__model_close(fet__model *m)
+{
+    if (!m)
+        return;
+    fet__adapter_destroy(m->adapter);
+    fet__arch_fini(&m->arch);
+    fet__params_destroy(m->store);
+    fet__arena_fini(&m->arena);
+    fet__free(m->path);
+    fet__free(m);
+}
