@@ -58,21 +58,29 @@ double fet__mean_nll(const double *logits, const int32_t *label, int64_t n, int 
     return n > 0 ? sum / (double)n : NAN;
 }
 
-/* With N samples in all, a bin's share n/N times |hits/n - sum/n| is |hits - sum| / N. A pass for each bin spares the
- * caller a work array; there are few bins. */
+/* The bin (b/bins, (b+1)/bins] that holds `confidence`, by comparison with the bounds themselves: what a rounded product
+ * says of a value on a bound would depend on the number of bins. */
+static int find_bin(double confidence, int bins)
+{
+    int b = 0;
+    while (b < bins - 1 && confidence > (double)(b + 1) / bins)
+        b++;
+    return b;
+}
+
+/* With N samples in all, a bin's share n/N times |hits/n - sum/n| is |hits - sum| / N. */
 double fet__calibration_error(const double *logits, const int32_t *label, int64_t n, int classes, int bins)
 {
-    double error = 0;
-    for (int b = 0; b < bins; b++) {
-        double low = (double)b / bins, high = (double)(b + 1) / bins, surplus = 0;
-        for (int64_t i = 0; i < n; i++) {
-            const double *row = logits + i * classes;
-            int32_t best = fet__argmax(row, classes);
-            double confidence = exp(-log_sum(row, classes, row[best]));
-            if (confidence > low && (confidence <= high || b == bins - 1))
-                surplus += (best == label[i]) - confidence;
-        }
-        error += fabs(surplus);
+    double surplus[FET__MAX_BINS] = {0}, error = 0;
+    if (n < 1 || bins < 1 || bins > FET__MAX_BINS)
+        return NAN;
+    for (int64_t i = 0; i < n; i++) {
+        const double *row = logits + i * classes;
+        int32_t best = fet__argmax(row, classes);
+        double confidence = exp(-log_sum(row, classes, row[best]));
+        surplus[find_bin(confidence, bins)] += (best == label[i]) - confidence;
     }
-    return n > 0 ? error / (double)n : NAN;
+    for (int b = 0; b < bins; b++)
+        error += fabs(surplus[b]);
+    return error / (double)n;
 }

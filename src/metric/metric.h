@@ -17,7 +17,8 @@ void fet__predict(int32_t *out, const double *logits, int64_t n, int classes);
 double fet__topk_accuracy(const double *logits, const int32_t *label, int64_t n, int classes, int k);
 double fet__mean_nll(const double *logits, const int32_t *label, int64_t n, int classes);
 /* Expected calibration error: samples fall into bins (i/bins, (i+1)/bins] of their largest probability; the sum over bins
- * of |accuracy - mean probability|, weighted with the bin's share of samples. */
+ * of |accuracy - mean probability|, weighted with the bin's share of samples. NAN unless bins is 1..FET__MAX_BINS. */
+#define FET__MAX_BINS 100
 double fet__calibration_error(const double *logits, const int32_t *label, int64_t n, int classes, int bins);
 
 /* ---- confusion.c: counts of labels and predictions --------------------------------------------------------------- */
