@@ -19,11 +19,11 @@
 /* Set this thread's message and return `code`: `return FET_FAIL(FET_E_IO, "%s: ...", path)`. */
 #define FET_FAIL(code, ...) fet__fail((code), __VA_ARGS__)
 /* Inside a function with `fet_status st` and a `done:` label. */
-#define FET_TRY(expr)                                                                                              \
-    do {                                                                                                           \
-        st = (expr);                                                                                               \
-        if (st != FET_OK)                                                                                          \
-            goto done;                                                                                             \
+#define FET_TRY(expr)                                                                                                  \
+    do {                                                                                                               \
+        st = (expr);                                                                                                   \
+        if (st != FET_OK)                                                                                              \
+            goto done;                                                                                                 \
     } while (0)
 
 fet_status fet__fail(fet_status code, const char *format, ...) FET_PRINTF(2, 3);
@@ -89,7 +89,7 @@ const char *fet__show(const char *s);
 /* Whole-string parsers; false when anything is left over, out of range or (for numbers) not finite. */
 bool fet__parse_int(const char *s, int64_t *out);
 bool fet__parse_double(const char *s, double *out);
-bool fet__parse_bool(const char *s, bool *out); /* true false 1 0 yes no on off */
+bool fet__parse_bool(const char *s, bool *out);     /* true false 1 0 yes no on off */
 bool fet__parse_bytes(const char *s, int64_t *out); /* 1048576, 512M, 2G, 1.5GiB */
 bool fet__parse_ms(const char *s, double *out);     /* 5ms, 0.2s, 300us -> milliseconds */
 
@@ -151,12 +151,12 @@ void fet__rng_shuffle(fet__rng *r, int32_t *items, int64_t count); /* Fisher-Yat
 
 /* ---- system.c -------------------------------------------------------------------------------------------- */
 
-int fet__threads(void);        /* compute threads in use; default: cores that this process may use */
-void fet__set_threads(int n);  /* also tells OpenMP; n >= 1 */
-int fet__thread_index(void);   /* inside a parallel region, else 0 */
-double fet__now(void);         /* seconds, monotonic */
+int fet__threads(void);         /* compute threads in use; default: cores that this process may use */
+void fet__set_threads(int n);   /* also tells OpenMP; n >= 1 */
+int fet__thread_index(void);    /* inside a parallel region, else 0 */
+double fet__now(void);          /* seconds, monotonic */
 int64_t fet__free_memory(void); /* bytes that can still be taken (MemAvailable, cgroup limit) */
-int64_t fet__peak_rss(void);   /* bytes */
+int64_t fet__peak_rss(void);    /* bytes */
 
 typedef enum fet__cpu { FET__CPU_BASE, FET__CPU_AVX2, FET__CPU_AVX512 } fet__cpu;
 /* Best level of this processor, or lower when FETTLE_CPU=base|avx2|avx512 asks for it. */

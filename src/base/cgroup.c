@@ -10,8 +10,8 @@
 
 /* One control-group version's names of the same facts. */
 typedef struct controller {
-    const char *tag;     /* the field of /proc/self/cgroup that names it: version 2 has an empty one */
-    const char *folder;  /* below the mount */
+    const char *tag;    /* the field of /proc/self/cgroup that names it: version 2 has an empty one */
+    const char *folder; /* below the mount */
 } controller;
 
 static const controller version2 = {"", ""};

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #define BUFFER_BYTES ((size_t)1 << 16)
-#define NAME_ROOM 200     /* of the target's name in the temporary one: the file system's limit is 255 bytes */
-#define TEMP_TRIES 100    /* temporary names tried before giving up */
+#define NAME_ROOM 200  /* of the target's name in the temporary one: the file system's limit is 255 bytes */
+#define TEMP_TRIES 100 /* temporary names tried before giving up */
 
 static fet_status fail_path(const char *what, const char *path, int error)
 {
@@ -73,12 +73,12 @@ void fet__map_close(fet__map *m)
 /* ---- atomic writing ---- */
 
 struct fet__outfile {
-    char *shown;   /* the path as the caller gave it, for messages */
-    char *path;    /* the same with a symbolic link resolved: the link stays, its target is replaced */
+    char *shown; /* the path as the caller gave it, for messages */
+    char *path;  /* the same with a symbolic link resolved: the link stays, its target is replaced */
     char *folder;
     char *temp;
     int fd;
-    int error;     /* errno of the first failed write; 0 while all is well */
+    int error; /* errno of the first failed write; 0 while all is well */
     size_t used;
     char *buffer;
 };

@@ -7,7 +7,7 @@
 
 #define MESSAGE_MAX 2048
 
-static _Thread_local char message[MESSAGE_MAX];
+static _Thread_local char last[MESSAGE_MAX];
 
 /* The receiver is two words that must change together, and notices are rare: a lock is cheap enough. */
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -18,8 +18,7 @@ const char *fet_status_text(fet_status status)
 {
     switch (status) {
 #define X(name, number, exit_status, text)                                                                             \
-    case name:                                                                                                         \
-        return text;
+    case name: return text;
         FET_STATUS_MAP(X)
 #undef X
     }
@@ -30,8 +29,7 @@ int fet_status_exit(fet_status status)
 {
     switch (status) {
 #define X(name, number, exit_status, text)                                                                             \
-    case name:                                                                                                         \
-        return exit_status;
+    case name: return exit_status;
         FET_STATUS_MAP(X)
 #undef X
     }
@@ -40,7 +38,7 @@ int fet_status_exit(fet_status status)
 
 const char *fet_error_message(void)
 {
-    return message;
+    return last;
 }
 
 /* vsnprintf that marks a cut text with "...", without leaving half of a UTF-8 sequence before the mark. */
@@ -70,7 +68,7 @@ fet_status fet__fail(fet_status code, const char *format, ...)
     va_start(ap, format);
     print_cut(fresh, sizeof fresh, format, ap);
     va_end(ap);
-    memcpy(message, fresh, strlen(fresh) + 1);
+    memcpy(last, fresh, strlen(fresh) + 1);
     return code;
 }
 
@@ -82,12 +80,12 @@ fet_status fet__fail_in(fet_status code, const char *format, ...)
     va_start(ap, format);
     print_cut(context, sizeof context, format, ap);
     va_end(ap);
-    return fet__fail(code, "%s: %s", context, message);
+    return fet__fail(code, "%s: %s", context, last);
 }
 
-fet_status fet__fail_take(fet_status code, const char *text)
+fet_status fet__fail_take(fet_status code, const char *message)
 {
-    return fet__fail(code, "%s", text);
+    return fet__fail(code, "%s", message);
 }
 
 void fet_set_log(fet_log_fn fn, void *user)

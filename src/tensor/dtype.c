@@ -15,9 +15,9 @@ static const struct {
     size_t bytes;
     kind kind;
 } table[] = {
-    [FET_F32] = {"f32", 4, FLOATING}, [FET_F64] = {"f64", 8, FLOATING}, [FET_BF16] = {"bf16", 2, FLOATING},
-    [FET_F16] = {"f16", 2, FLOATING}, [FET_I64] = {"i64", 8, SIGNED},   [FET_I32] = {"i32", 4, SIGNED},
-    [FET_I16] = {"i16", 2, SIGNED},   [FET_I8] = {"i8", 1, SIGNED},     [FET_U8] = {"u8", 1, UNSIGNED},
+    [FET_F32] = {"f32", 4, FLOATING},  [FET_F64] = {"f64", 8, FLOATING}, [FET_BF16] = {"bf16", 2, FLOATING},
+    [FET_F16] = {"f16", 2, FLOATING},  [FET_I64] = {"i64", 8, SIGNED},   [FET_I32] = {"i32", 4, SIGNED},
+    [FET_I16] = {"i16", 2, SIGNED},    [FET_I8] = {"i8", 1, SIGNED},     [FET_U8] = {"u8", 1, UNSIGNED},
     [FET_BOOL] = {"bool", 1, BOOLEAN}, [FET_U16] = {"u16", 2, UNSIGNED}, [FET_U32] = {"u32", 4, UNSIGNED},
     [FET_U64] = {"u64", 8, UNSIGNED},
 };

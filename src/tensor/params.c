@@ -13,17 +13,17 @@ typedef struct entry {
     struct entry *next; /* in its bucket */
 } entry;
 
-typedef struct resource {
+typedef struct keepsake {
     void *what;
     void (*release)(void *);
-} resource;
+} keepsake;
 
 struct fet__params {
     entry **entries;
     int count, room;
     entry **buckets;
     uint32_t bucket_count; /* a power of two, at least as many as entries */
-    resource *kept;
+    keepsake *kept;
     int kept_count;
 };
 
@@ -194,8 +194,7 @@ static fet_status add(fet__params *s, fet__param **out, const char *name, fet_dt
     e->name = fet__strdup(name);
     FET_TRY(e->name ? FET_OK : FET_E_NOMEM);
     e->hash = fet__hash32(name);
-    e->param = (fet__param){
-        .name = e->name, .dtype = t, .shape = *shape, .bytes = bytes, .role = role, .version = 1};
+    e->param = (fet__param){.name = e->name, .dtype = t, .shape = *shape, .bytes = bytes, .role = role, .version = 1};
     FET_TRY(set_data(&e->param, data));
     s->entries[s->count++] = e;
     link_entry(s, e);
@@ -276,14 +275,14 @@ fet_status fet__param_own(fet__param *p)
 }
 
 /* On failure the resource stays the caller's. */
-fet_status fet__params_keep(fet__params *s, void *what, void (*release)(void *))
+fet_status fet__params_keep(fet__params *s, void *resource, void (*release)(void *))
 {
-    resource *grown = fet__realloc(s->kept, (size_t)s->kept_count, (size_t)s->kept_count + 1, sizeof *grown);
+    keepsake *grown = fet__realloc(s->kept, (size_t)s->kept_count, (size_t)s->kept_count + 1, sizeof *grown);
 
     if (!grown)
         return FET_E_NOMEM;
     s->kept = grown;
-    s->kept[s->kept_count++] = (resource){what, release};
+    s->kept[s->kept_count++] = (keepsake){resource, release};
     return FET_OK;
 }
 

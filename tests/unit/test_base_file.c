@@ -345,8 +345,7 @@ static int on_full_disk(void)
     char **names;
 
     if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("tmpfs", folder, "tmpfs", 0, "size=256k") != 0)
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("tmpfs", folder, "tmpfs", 0, "size=256k") != 0)
         return NO_MOUNT;
     result = overfill(in_folder("full"), "No space left on device");
     if (fet__list_folder(&names, &count, folder) != FET_OK || count != 0)

@@ -13,8 +13,8 @@
 
 static void integers(void **state)
 {
-    static const char *const bad[] = {"",  " 1", "1 ", "1x", "--1", "+-1", "0x10", "1e3",
-                                      "1.0", "-", "9223372036854775808", "-9223372036854775809"};
+    static const char *const bad[] = {
+        "", " 1", "1 ", "1x", "--1", "+-1", "0x10", "1e3", "1.0", "-", "9223372036854775808", "-9223372036854775809"};
     int64_t v = 0;
 
     (void)state;
@@ -60,8 +60,8 @@ static void truth(void **state)
 
 static void sizes(void **state)
 {
-    static const char *const bad[] = {"", "-1", "G", "1X", "1 G", "1GiBs", "nan", "1e30", "9000000000G", "1iB",
-                                      "9223372036854775808"};
+    static const char *const bad[] = {
+        "", "-1", "G", "1X", "1 G", "1GiBs", "nan", "1e30", "9000000000G", "1iB", "9223372036854775808"};
     int64_t v = 0;
 
     (void)state;
@@ -163,9 +163,14 @@ static void nearest_word(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(integers),  cmocka_unit_test(doubles),  cmocka_unit_test(truth),
-        cmocka_unit_test(sizes),     cmocka_unit_test(durations), cmocka_unit_test(globbing),
-        cmocka_unit_test(many_stars_do_not_explode), cmocka_unit_test(nearest_word),
+        cmocka_unit_test(integers),
+        cmocka_unit_test(doubles),
+        cmocka_unit_test(truth),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(durations),
+        cmocka_unit_test(globbing),
+        cmocka_unit_test(many_stars_do_not_explode),
+        cmocka_unit_test(nearest_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,10 @@ static void philox_gives_the_known_answers(void **state)
     } cases[] = {
         {0, 0, 0, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
         {UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT32_MAX, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {0x299f31d0a4093822, 0x85a308d3243f6a88, 0x13198a2e, 0x03707344,
+        {0x299f31d0a4093822,
+         0x85a308d3243f6a88,
+         0x13198a2e,
+         0x03707344,
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
 
@@ -136,9 +139,9 @@ static void a_shuffle_is_a_uniform_permutation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_gives_the_known_answers), cmocka_unit_test(elements_are_lanes_of_blocks),
-        cmocka_unit_test(normals_have_the_right_moments), cmocka_unit_test(names_become_streams),
-        cmocka_unit_test(a_reader_walks_one_stream),      cmocka_unit_test(integers_are_unbiased),
+        cmocka_unit_test(philox_gives_the_known_answers),     cmocka_unit_test(elements_are_lanes_of_blocks),
+        cmocka_unit_test(normals_have_the_right_moments),     cmocka_unit_test(names_become_streams),
+        cmocka_unit_test(a_reader_walks_one_stream),          cmocka_unit_test(integers_are_unbiased),
         cmocka_unit_test(a_shuffle_is_a_uniform_permutation),
     };
 

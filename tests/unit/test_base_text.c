@@ -49,14 +49,19 @@ static void control_characters_and_bad_utf8_are_shown_in_hex(void **state)
         {"a\nb\tc\rd", "a\\nb\\tc\\rd"},
         {"\x1b[31m\x7f", "\\x1b[31m\\x7f"},
         {"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x88", "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x88"},
-        {"\xc3", "\\xc3"},                             /* cut short */
-        {"\xe2\x82", "\\xe2\\x82"},                    /* cut short */
-        {"\xc0\xaf", "\\xc0\\xaf"},                    /* overlong */
-        {"\xe0\x80\xaf", "\\xe0\\x80\\xaf"},           /* overlong */
-        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},           /* surrogate */
-        {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},  /* over U+10FFFF */
-        {"\xc2\x9b" "31m", "\\xc2\\x9b" "31m"},        /* C1 control: also starts terminal sequences */
-        {"\xff" "a", "\\xffa"},
+        {"\xc3", "\\xc3"},                            /* cut short */
+        {"\xe2\x82", "\\xe2\\x82"},                   /* cut short */
+        {"\xc0\xaf", "\\xc0\\xaf"},                   /* overlong */
+        {"\xe0\x80\xaf", "\\xe0\\x80\\xaf"},          /* overlong */
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},          /* surrogate */
+        {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"}, /* over U+10FFFF */
+        {"\xc2\x9b"
+         "31m",
+         "\\xc2\\x9b"
+         "31m"}, /* C1 control: also starts terminal sequences */
+        {"\xff"
+         "a",
+         "\\xffa"},
     };
     char out[64];
 
@@ -73,7 +78,10 @@ static void long_text_is_cut_between_characters(void **state)
     assert_string_equal(fet__escape(out, sizeof out, "12345678901"), "12345678901");
     assert_string_equal(fet__escape(out, sizeof out, "123456789012"), "12345678...");
     assert_string_equal(fet__escape(out, sizeof out, "1234567\n9012"), "1234567...");
-    assert_string_equal(fet__escape(out, sizeof out, "123456\xe2\x82\xac" "9012"), "123456...");
+    assert_string_equal(fet__escape(out, sizeof out,
+                                    "123456\xe2\x82\xac"
+                                    "9012"),
+                        "123456...");
     assert_string_equal(fet__escape(out, 1, "abc"), "");
     assert_string_equal(fet__escape(out, 4, "abcd"), "...");
     assert_string_equal(fet__escape(out, 4, "abc"), "abc");

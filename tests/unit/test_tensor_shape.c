@@ -48,9 +48,8 @@ static void text(void **state)
         assert_string_equal(fet__shape_text(&one), "[5]");
     assert_string_equal(kept, "[4, 17, 48]"); /* eight live at once */
     assert_string_equal(fet__shape_text(&scalar), "[]");
-    assert_string_equal(fet__shape_text(&longest),
-                        "[-9223372036854775808, -9223372036854775808, -9223372036854775808, "
-                        "-9223372036854775808, -9223372036854775808, -9223372036854775808]");
+    assert_string_equal(fet__shape_text(&longest), "[-9223372036854775808, -9223372036854775808, -9223372036854775808, "
+                                                   "-9223372036854775808, -9223372036854775808, -9223372036854775808]");
     assert_string_equal(fet__shape_text(&deep), "[rank over 6]");
 }
 
