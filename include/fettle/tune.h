@@ -32,7 +32,11 @@ typedef struct fet_tune_options {
     const char *schedule;   /* cosine step constant; NULL: cosine */
     double warmup;          /* epochs; < 0: a tenth of the epochs */
     double lr_min;          /* at the end of cosine; < 0: lr / 100 */
+    double warmup_start;    /* learning rate at which warm-up begins; < 0: lr / 1000 */
     double schedule_epochs; /* length of the decay; 0: epochs. The VTAB form of Hydra uses 500 for 100 epochs */
+    int schedule_by_epoch;  /* not 0: the rate changes between epochs only */
+    int schedule_lag;       /* not 0: epoch e runs at the rate of epoch e - 1, as the public VTAB scripts do */
+    double every, gamma;    /* step: the factor gamma after each `every` epochs; 0: a third of the epochs, 0.1 */
     double clip;            /* global gradient norm; 0: off */
     double smoothing;       /* label smoothing in [0, 1) */
     double drop_path;       /* rate of the last block in [0, 1) */

@@ -55,7 +55,7 @@ static void add_row(fet__class_metrics *m, const float *logits, int32_t label)
     int rank = fet__label_rank(m->row, m->classes, label);
     m->counts[label].truths++;
     m->counts[label].hits += rank == 0;
-    m->counts[fet__argmax(m->row, m->classes)].predictions++;
+    m->counts[fet__row_argmax(m->row, m->classes)].predictions++;
     m->top1 += rank < 1;
     m->top5 += rank < 5;
     m->loss += fet__row_nll(m->row, m->classes, label);

@@ -3,7 +3,7 @@
 
 #include "metric/metric.h"
 
-int32_t fet__argmax(const double *row, int classes)
+int32_t fet__row_argmax(const double *row, int classes)
 {
     int32_t best = 0;
     for (int c = 1; c < classes; c++) {
@@ -32,14 +32,14 @@ static double log_sum(const double *row, int classes, double largest)
 
 double fet__row_nll(const double *row, int classes, int32_t label)
 {
-    double largest = row[fet__argmax(row, classes)];
+    double largest = row[fet__row_argmax(row, classes)];
     return log_sum(row, classes, largest) + (largest - row[label]);
 }
 
 void fet__predict(int32_t *out, const double *logits, int64_t n, int classes)
 {
     for (int64_t i = 0; i < n; i++)
-        out[i] = fet__argmax(logits + i * classes, classes);
+        out[i] = fet__row_argmax(logits + i * classes, classes);
 }
 
 double fet__topk_accuracy(const double *logits, const int32_t *label, int64_t n, int classes, int k)
@@ -76,7 +76,7 @@ double fet__calibration_error(const double *logits, const int32_t *label, int64_
         return NAN;
     for (int64_t i = 0; i < n; i++) {
         const double *row = logits + i * classes;
-        int32_t best = fet__argmax(row, classes);
+        int32_t best = fet__row_argmax(row, classes);
         double confidence = exp(-log_sum(row, classes, row[best]));
         surplus[find_bin(confidence, bins)] += (best == label[i]) - confidence;
     }

@@ -9,7 +9,7 @@
 #include "base/base.h"
 
 /* ---- logits.c: one row or all rows of logits --------------------------------------------------------------------- */
-int32_t fet__argmax(const double *row, int classes);
+int32_t fet__row_argmax(const double *row, int classes);
 /* How many classes come before `label`: larger logits, and equal ones with a lower index. Top-k holds when rank < k. */
 int fet__label_rank(const double *row, int classes, int32_t label);
 double fet__row_nll(const double *row, int classes, int32_t label); /* -log softmax(row)[label] */

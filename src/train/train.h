@@ -21,10 +21,11 @@ typedef struct fet__optimizer_options {
 } fet__optimizer_options;
 fet__optimizer_options fet__optimizer_defaults(void); /* AdamW 0.9 0.999 1e-8, weight decay 1e-4, no clipping */
 bool fet__optimizer_parse(const char *name, fet__optimizer_options *o);
-/* The host's scalars for step `step` (from 0): written to the program's inputs "opt.lr", "opt.bias1", "opt.bias2" (Adam: 1 - beta^t),
- * "opt.first" (1 in the first step). */
+/* The host's scalars for step `step` (from 0), written to the program's inputs: "opt.lr", "opt.bias1" (1 - beta1^t), "opt.bias2"
+ * (the square root of 1 - beta2^t), "opt.first" (1 in the first step). */
 void fet__optimizer_bind(const fet__optimizer_options *o, fet__program *p, int64_t step, double lr);
-/* Add the update to the graph: states "optim.NAME.m" etc. in `store`, assigns to the parameters and states. Also outputs "grad_norm". */
+/* Add the update to the graph: states "optim.NAME.m" etc. in `store`, assigns to the parameters and states. Outputs "grad_norm" and
+ * "grad_sq.I", the squared norm of gradient I, both before clipping. */
 fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, fet__params *store, fet__node *const *params,
                                 fet__node *const *grads, int count);
 
@@ -87,7 +88,8 @@ typedef struct fet__loop_options {
     int64_t epochs, steps;    /* steps > 0 ends there, whatever epochs say */
     int batch;
     fet__schedule schedule;   /* base, min, warmup filled in; total is set by the loop (epochs) when 0 */
-    bool schedule_per_step;   /* t in fractions of an epoch at each step; false: per epoch, as the reference recipes */
+    bool schedule_per_epoch;  /* t is the epoch, as in the reference recipes; false: t in fractions of an epoch at each step */
+    bool schedule_lag;        /* with it: epoch e runs at the rate of epoch max(e - 1, 0) (methods/hydra.md 4.4) */
     fet__optimizer_options optimizer;
     fet__augment augment;
     double smoothing, drop_path;

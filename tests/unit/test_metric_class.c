@@ -196,7 +196,7 @@ static void ties_go_to_the_lower_class(void **state)
 {
     (void)state;
     const double row[] = {1, 3, 3, 3, -2};
-    assert_int_equal(fet__argmax(row, 5), 1);
+    assert_int_equal(fet__row_argmax(row, 5), 1);
     const int ranks[] = {3, 0, 1, 2, 4};
     for (int c = 0; c < 5; c++)
         assert_int_equal(fet__label_rank(row, 5, c), ranks[c]);
