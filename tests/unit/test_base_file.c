@@ -341,19 +341,23 @@ static void a_failed_write_is_one_sentence(void **state)
 
 /* Mounts of our own: the administrator needs a name space for them, anybody else also a user name space in which he is
  * the administrator. */
+static bool put_line(const char *path, const char *line)
+{
+    FILE *f = fopen(path, "w");
+
+    return f && fputs(line, f) >= 0 && fclose(f) == 0;
+}
+
 static bool enter_name_space(void)
 {
-    char map[64];
-    uid_t user = geteuid();
-    FILE *f;
+    char users[64], groups[64];
 
-    if (user == 0)
+    if (geteuid() == 0)
         return unshare(CLONE_NEWNS) == 0;
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-        return false;
-    snprintf(map, sizeof map, "0 %u 1", (unsigned)user);
-    f = fopen("/proc/self/uid_map", "w");
-    return f && fputs(map, f) >= 0 && fclose(f) == 0;
+    snprintf(users, sizeof users, "0 %u 1", (unsigned)geteuid());
+    snprintf(groups, sizeof groups, "0 %u 1", (unsigned)getegid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && put_line("/proc/self/setgroups", "deny") &&
+           put_line("/proc/self/uid_map", users) && put_line("/proc/self/gid_map", groups);
 }
 
 static int on_full_disk(void)
