@@ -1,5 +1,5 @@
 /* Adapters: what is added to a pretrained model, what trains, and how it merges away. One file per adapter and one line in
- * registry.c. Adapters act at the sites of nn/nn.h and know no model. */
+ * adapter_registry.c. Adapters act at the sites of nn/nn.h and know no model. */
 #ifndef FET_ADAPTER_H
 #define FET_ADAPTER_H
 
@@ -38,7 +38,7 @@ struct fet__adapter {
     int used;         /* sites it acted on while the last graph was built */
 };
 
-/* ---- registry.c --------------------------------------------------------------------------------------------- */
+/* ---- adapter_registry.c --------------------------------------------------------------------------------------------- */
 extern const fet__adapter_class *const fet__adapter_classes[]; /* ended by NULL */
 /* From "NAME[:key=value,...]"; lists inside a value use '+'. Unknown names and keys name the nearest known one (FET_E_ARG). */
 fet_status fet__adapter_create(fet__adapter **out, const char *spec);

@@ -1,4 +1,4 @@
-/* The classes that registry.c lists, each defined in its own file. */
+/* The classes that adapter_registry.c lists, each defined in its own file. */
 #ifndef FET_ADAPTER_INT_H
 #define FET_ADAPTER_INT_H
 

@@ -1,5 +1,5 @@
 /* Architectures and whole models: recognising a checkpoint, its names in our terms, building its graph, saving it. One file per
- * architecture and one line in registry.c. Models pass through the sites of nn/ and know no adapter. */
+ * architecture and one line in arch_registry.c. Models pass through the sites of nn/ and know no adapter. */
 #ifndef FET_MODEL_H
 #define FET_MODEL_H
 
@@ -43,7 +43,7 @@ struct fet__arch {
     int64_t feature_size;
     fet__input_spec input; /* the family's default */
 };
-extern const fet__arch_class *const fet__arch_classes[]; /* registry.c, ended by NULL */
+extern const fet__arch_class *const fet__arch_classes[]; /* arch_registry.c, ended by NULL */
 fet_status fet__arch_create(fet__arch *out, const char *text); /* "NAME[:key=value,...]" */
 fet_status fet__arch_recognise(fet__arch *out, const fet__params *store);
 void fet__arch_fini(fet__arch *a);

@@ -6,7 +6,7 @@
 
 extern const fet__arch_class fet__arch_vit; /* vit.c */
 
-/* ---- registry.c: "key=value,..." into a config struct ------------------------------------------------------ */
+/* ---- arch_registry.c: "key=value,..." into a config struct ------------------------------------------------------ */
 typedef struct fet__arch_option {
     const char *key;
     void *target;
