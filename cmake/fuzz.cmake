@@ -1,6 +1,6 @@
-# fettle_fuzz(NAME SOURCES a.c ... USES layer ...): a libFuzzer program fuzz_NAME, part of the target `fuzzers`. Including this
-# file switches the whole build to clang's coverage and sanitizers, so it is included from tests/fuzz/*.cmake under
-# if(FETTLE_FUZZ) only. tests/fuzz/run.sh configures, builds and runs.
+# fettle_fuzz(NAME SOURCES a.c ... USES layer ...): a libFuzzer program fuzz_NAME, part of the target `fuzzers`.
+# Including this file switches the whole build to clang's coverage and sanitizers, so it is included from
+# tests/fuzz/*.cmake under if(FETTLE_FUZZ) only. tests/fuzz/run.sh configures, builds and runs.
 include_guard(GLOBAL)
 
 if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")

@@ -1,5 +1,5 @@
-/* The running evaluation: batches of float32 logits in, the numbers of `fettle eval` out. It keeps counts per class, not the
- * confusion matrix, which for 20,000 classes would take gigabytes. */
+/* The running evaluation: batches of float32 logits in, the numbers of `fettle eval` out. It keeps counts per class,
+ * not the confusion matrix, which for 20,000 classes would take gigabytes. */
 #include <math.h>
 
 #include "metric/metric.h"
@@ -41,8 +41,8 @@ static fet_status check_batch(const fet__class_metrics *m, const float *logits, 
         for (int c = 0; c < m->classes; c++) {
             float value = logits[i * m->classes + c];
             if (!isfinite(value))
-                return FET_FAIL(FET_E_NUMERIC, "the model's output for class %d is %g on image %lld of the evaluation", c,
-                                (double)value, (long long)(m->images + i));
+                return FET_FAIL(FET_E_NUMERIC, "the model's output for class %d is %g on image %lld of the evaluation",
+                                c, (double)value, (long long)(m->images + i));
         }
     }
     return FET_OK;

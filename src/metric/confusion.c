@@ -1,5 +1,5 @@
-/* Metrics that look at labels and predictions only: confusion matrix, F1 in its three macro forms, accuracies by class and
- * by group. */
+/* Metrics that look at labels and predictions only: confusion matrix, F1 in its three macro forms, accuracies by
+ * class and by group. */
 #include <math.h>
 #include <string.h>
 

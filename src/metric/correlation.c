@@ -37,7 +37,8 @@ double fet__pearson(const double *x, const double *y, int64_t n)
     return fmin(1, fmax(-1, r));
 }
 
-fet_status fet__group_pearson(double *out, const double *x, const double *y, const int32_t *group, int64_t n, int groups)
+fet_status fet__group_pearson(double *out, const double *x, const double *y, const int32_t *group, int64_t n,
+                              int groups)
 {
     double *pairs;
     if (FET_NEW(pairs, 2 * (size_t)n) != FET_OK)

@@ -17,15 +17,15 @@ int fet__label_rank(const double *row, int classes, int32_t label)
 {
     int before = 0;
     for (int c = 0; c < classes; c++)
-        before += row[c] > row[label] || (row[c] == row[label] && c < label);
+        before += row[c] > row[label] || (c < label && row[c] == row[label]);
     return before;
 }
 
 /* log(sum(exp(row))) - largest, which cannot overflow. */
 static double log_sum(const double *row, int classes, double largest)
 {
-    double sum = 0;
-    for (int c = 0; c < classes; c++)
+    double sum = exp(row[0] - largest);
+    for (int c = 1; c < classes; c++)
         sum += exp(row[c] - largest);
     return log(sum);
 }
@@ -58,8 +58,8 @@ double fet__mean_nll(const double *logits, const int32_t *label, int64_t n, int 
     return n > 0 ? sum / (double)n : NAN;
 }
 
-/* The bin (b/bins, (b+1)/bins] that holds `confidence`, by comparison with the bounds themselves: what a rounded product
- * says of a value on a bound would depend on the number of bins. */
+/* The bin (b/bins, (b+1)/bins] that holds `confidence`, by comparison with the bounds themselves: what a rounded
+ * product says of a value on a bound would depend on the number of bins. */
 static int find_bin(double confidence, int bins)
 {
     int b = 0;

@@ -1,14 +1,14 @@
 /* Metrics of classification and correlation, on plain C arrays. Knows no tensors, models or files.
  *
- * Conventions. Rows of logits are [samples][classes], row-major. Ties go to the lower class index. Labels are class indices in
- * 0..classes-1. Scores and logits must be finite. A value that is not defined for the input (no samples, one class only, no
- * variation, ...) is NAN, and only then. Sums are taken in float64. */
+ * Conventions. Rows of logits are [samples][classes], row-major. Ties go to the lower class index. Labels are class
+ * indices in 0..classes-1. Scores and logits must be finite. A value that is not defined for the input (no samples,
+ * one class only, no variation, ...) is NAN, and only then. Sums are taken in float64. */
 #ifndef FET_METRIC_H
 #define FET_METRIC_H
 
 #include "base/base.h"
 
-/* ---- logits.c: one row or all rows of logits --------------------------------------------------------------------- */
+/* ---- logits.c: one row or all rows of logits ----------------------------------------------------------------- */
 int32_t fet__row_argmax(const double *row, int classes);
 /* How many classes come before `label`: larger logits, and equal ones with a lower index. Top-k holds when rank < k. */
 int fet__label_rank(const double *row, int classes, int32_t label);
@@ -16,12 +16,13 @@ double fet__row_nll(const double *row, int classes, int32_t label); /* -log soft
 void fet__predict(int32_t *out, const double *logits, int64_t n, int classes);
 double fet__topk_accuracy(const double *logits, const int32_t *label, int64_t n, int classes, int k);
 double fet__mean_nll(const double *logits, const int32_t *label, int64_t n, int classes);
-/* Expected calibration error: samples fall into bins (i/bins, (i+1)/bins] of their largest probability; the sum over bins
- * of |accuracy - mean probability|, weighted with the bin's share of samples. NAN unless bins is 1..FET__MAX_BINS. */
+/* Expected calibration error: samples fall into bins (i/bins, (i+1)/bins] of their largest probability; the sum over
+ * bins of |accuracy - mean probability|, weighted with the bin's share of samples. NAN unless bins is
+ * 1..FET__MAX_BINS. */
 #define FET__MAX_BINS 100
 double fet__calibration_error(const double *logits, const int32_t *label, int64_t n, int classes, int bins);
 
-/* ---- confusion.c: counts of labels and predictions --------------------------------------------------------------- */
+/* ---- confusion.c: counts of labels and predictions ----------------------------------------------------------- */
 /* out[truth * classes + predicted]. */
 void fet__confusion(int64_t *out, const int32_t *label, const int32_t *predicted, int64_t n, int classes);
 
@@ -44,25 +45,27 @@ void fet__group_accuracy(double *out, const int32_t *label, const int32_t *predi
 /* Index of the smallest value that is not NAN (the first of equals), or -1: worst group, by whatever measure. */
 int fet__worst(const double *values, int count);
 
-/* ---- ranking.c: scores against yes (not 0) and no (0) ------------------------------------------------------------- */
+/* ---- ranking.c: scores against yes (not 0) and no (0) --------------------------------------------------------- */
 /* Share of pairs (yes, no) that the score orders rightly, ties one half. NAN unless both kinds occur. */
 fet_status fet__roc_auc(double *out, const double *score, const int32_t *yes, int64_t n);
 /* Sum over distinct thresholds, falling, of (recall - recall before) * precision. NAN without a yes. */
 fet_status fet__average_precision(double *out, const double *score, const int32_t *yes, int64_t n);
-/* Mean over the recalls k * 0.1, k = 0..10 (as float64 products), of the best precision at that recall or above; samples
- * in falling order of score, equal ones as given. NAN without a yes. */
+/* Mean over the recalls k * 0.1, k = 0..10 (as float64 products), of the best precision at that recall or above;
+ * samples in falling order of score, equal ones as given. NAN without a yes. */
 fet_status fet__average_precision_11(double *out, const double *score, const int32_t *yes, int64_t n);
 /* The same for each column of [n][labels] and their mean over the columns that have a yes. per_label may be NULL. */
 fet_status fet__map_11(double *out, double *per_label, const double *score, const int32_t *yes, int64_t n, int labels);
 
-/* ---- correlation.c ------------------------------------------------------------------------------------------------ */
+/* ---- correlation.c -------------------------------------------------------------------------------------------- */
 /* Pearson's r. NAN for fewer than two samples or when x or y does not vary. */
 double fet__pearson(const double *x, const double *y, int64_t n);
 /* out[g] = r within group g (NAN where undefined); group indices are 0..groups-1. */
-fet_status fet__group_pearson(double *out, const double *x, const double *y, const int32_t *group, int64_t n, int groups);
+fet_status fet__group_pearson(double *out, const double *x, const double *y, const int32_t *group, int64_t n,
+                              int groups);
 
-/* ---- class_metrics.c: a running evaluation ------------------------------------------------------------------------ */
-/* Takes batches of float32 logits as an evaluation loop has them; memory is proportional to the classes, not to samples. */
+/* ---- class_metrics.c: a running evaluation -------------------------------------------------------------------- */
+/* Takes batches of float32 logits as an evaluation loop has them; memory is proportional to the classes, not to
+ * samples. */
 typedef struct fet__class_metrics fet__class_metrics;
 typedef struct fet__class_result {
     double top1, top5; /* fractions of 1; top5 is 1 where there are at most five classes. NAN without images */
@@ -72,8 +75,8 @@ typedef struct fet__class_result {
 } fet__class_result;
 
 fet_status fet__class_metrics_create(fet__class_metrics **out, int classes);
-/* Rows with a label below 0 (padding of a last batch, unknown label) are left out. A label >= classes is FET_E_DATA, a
- * logit that is not finite FET_E_NUMERIC; nothing of the batch is counted then. `logits` is [rows][classes]. */
+/* Rows with a label below 0 (padding of a last batch, unknown label) are left out. A label >= classes is FET_E_DATA,
+ * a logit that is not finite FET_E_NUMERIC; nothing of the batch is counted then. `logits` is [rows][classes]. */
 fet_status fet__class_metrics_add(fet__class_metrics *m, const float *logits, const int32_t *labels, int64_t rows);
 void fet__class_metrics_result(const fet__class_metrics *m, fet__class_result *out);
 void fet__class_metrics_destroy(fet__class_metrics *m); /* accepts NULL */

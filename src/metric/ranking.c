@@ -1,5 +1,5 @@
-/* Metrics of a score against yes and no: area under the ROC curve, average precision in two conventions. All walk over the
- * samples in falling order of score. */
+/* Metrics of a score against yes and no: area under the ROC curve, average precision in two conventions. All walk
+ * over the samples in falling order of score. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
-/* The fingerprint of a set of tensors: what adapters remember of the model that they fit. It depends on names, shapes and
- * values as float32 only: neither on the order in a file nor on its element type where float32 holds the values. */
+/* The fingerprint of a set of tensors: what adapters remember of the model that they fit. It depends on names,
+ * shapes and values as float32 only: neither on the order in a file nor on its element type where float32 holds the
+ * values. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,8 @@ static void add_entry(fet__sha256 *h, const fet__entry *e)
     add_values(h, e);
 }
 
-fet_status fet__fingerprint(char hex[65], const fet__entry *entries, int count, bool (*skip)(void *, const char *), void *user)
+fet_status fet__fingerprint(char hex[65], const fet__entry *entries, int count, bool (*skip)(void *, const char *),
+                            void *user)
 {
     fet_status st = FET_OK;
     const fet__entry **sorted = NULL;

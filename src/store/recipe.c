@@ -1,6 +1,6 @@
-/* Recipes: YAML files of one mapping from option names to values. What a value means is the caller's business. YAML has
- * far more than recipes need (references, types, nesting); all of that is refused with its line, so that nothing in a
- * recipe is ever ignored. The parser is libyaml's event interface, which builds nothing by itself. */
+/* Recipes: YAML files of one mapping from option names to values. What a value means is the caller's business. YAML
+ * has far more than recipes need (references, types, nesting); all of that is refused with its line, so that nothing
+ * in a recipe is ever ignored. The parser is libyaml's event interface, which builds nothing by itself. */
 #include <string.h>
 #include <yaml.h>
 
@@ -9,7 +9,7 @@
 #define MAX_BYTES (256 * 1024)
 #define MAX_KEYS 1024
 
-#define REFUSE(r, line, format, ...)                                                                               \
+#define REFUSE(r, line, format, ...)                                                                                   \
     FET_FAIL(FET_E_FORMAT, "cannot read %s: line %d: " format, fet__show((r)->name), (line), __VA_ARGS__)
 
 /* One parse. `event` is the present event; `line` its line, from 1. */
@@ -47,18 +47,12 @@ static fet_status next_event(reader *r)
 static const char *event_text(const yaml_event_t *e)
 {
     switch (e->type) {
-    case YAML_ALIAS_EVENT:
-        return "an alias (*name)";
-    case YAML_SCALAR_EVENT:
-        return "a single value";
-    case YAML_SEQUENCE_START_EVENT:
-        return "a list";
-    case YAML_MAPPING_START_EVENT:
-        return "a mapping";
-    case YAML_DOCUMENT_START_EVENT:
-        return "a second document";
-    default:
-        return "the end";
+    case YAML_ALIAS_EVENT: return "an alias (*name)";
+    case YAML_SCALAR_EVENT: return "a single value";
+    case YAML_SEQUENCE_START_EVENT: return "a list";
+    case YAML_MAPPING_START_EVENT: return "a mapping";
+    case YAML_DOCUMENT_START_EVENT: return "a second document";
+    default: return "the end";
     }
 }
 
@@ -201,7 +195,8 @@ static fet_status take_mapping(reader *r)
 {
     fet_status st = FET_OK;
     if (r->event.type != YAML_MAPPING_START_EVENT)
-        return REFUSE(r, r->line, "a recipe is a mapping of options (lines 'name: value'), not %s", event_text(&r->event));
+        return REFUSE(r, r->line, "a recipe is a mapping of options (lines 'name: value'), not %s",
+                      event_text(&r->event));
     FET_TRY(refuse_decoration(r, r->event.data.mapping_start.anchor, r->event.data.mapping_start.tag));
     FET_TRY(next_event(r));
     while (r->event.type != YAML_MAPPING_END_EVENT) {
@@ -237,8 +232,8 @@ fet_status fet__recipe_parse(fet__recipe *out, const char *text, size_t size, co
     reader r = {.name = name, .out = out};
     *out = (fet__recipe){0};
     if (size > MAX_BYTES)
-        return FET_FAIL(FET_E_FORMAT, "cannot read %s: %zu bytes are too many for a recipe; the limit is %d", fet__show(name),
-                        size, MAX_BYTES);
+        return FET_FAIL(FET_E_FORMAT, "cannot read %s: %zu bytes are too many for a recipe; the limit is %d",
+                        fet__show(name), size, MAX_BYTES);
     if (!yaml_parser_initialize(&r.parser))
         return FET_FAIL(FET_E_NOMEM, "cannot read %s: no memory", fet__show(name));
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);

@@ -3,19 +3,20 @@
  *     [u64 n][{"__metadata__":{"k":"v"},"w":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}}   ][data ...]
  *            |<----------------------------- n bytes, padded with spaces ------------------------->|
  *
- * Nothing is believed. A first pass over the header's bytes (scan_header) bounds depth and number of values before the
- * JSON library takes memory for them, and refuses every character that no valid header has outside of strings: signs,
- * fractions, exponents, literals, comments. Then each entry is checked by itself, and at last all of them together:
- * sorted by offset they must cover the data part without overlap, hole or rest. The writer is in safetensors_write.c. */
+ * Nothing is believed. A first pass over the header's bytes (scan_header) bounds depth and number of values before
+ * the JSON library takes memory for them, and refuses every character that no valid header has outside of strings:
+ * signs, fractions, exponents, literals, comments. Then each entry is checked by itself, and at last all of them
+ * together: sorted by offset they must cover the data part without overlap, hole or rest. The writer is in
+ * safetensors_write.c. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/store_int.h"
 
-#define BAD(r, format, ...)                                                                                        \
+#define BAD(r, format, ...)                                                                                            \
     FET_FAIL(FET_E_FORMAT, "cannot read %s: malformed safetensors file: " format, fet__show((r)->t->path), __VA_ARGS__)
-#define UNSUPPORTED(r, format, ...)                                                                                \
+#define UNSUPPORTED(r, format, ...)                                                                                    \
     FET_FAIL(FET_E_FORMAT, "cannot read %s: unsupported: " format, fet__show((r)->t->path), __VA_ARGS__)
 
 /* One parse: the parts of the file and what is being built. */
@@ -70,8 +71,8 @@ static fet_status split_file(reader *r, const unsigned char *file, size_t size)
     if (length == 0)
         return BAD(r, "%s", "the header length (bytes 0 to 7) is 0");
     if (length > FET__ST_MAX_HEADER)
-        return BAD(r, "the header length (bytes 0 to 7) is %llu, over the limit of %d bytes", (unsigned long long)length,
-                   FET__ST_MAX_HEADER);
+        return BAD(r, "the header length (bytes 0 to 7) is %llu, over the limit of %d bytes",
+                   (unsigned long long)length, FET__ST_MAX_HEADER);
     if (length > size - 8)
         return BAD(r, "the header length (bytes 0 to 7) is %llu, but only %zu bytes follow: truncated?",
                    (unsigned long long)length, size - 8);
@@ -104,8 +105,8 @@ static fet_status refuse_byte(const reader *r, size_t i)
         snprintf(shown, sizeof shown, "'%c'", c);
     else
         snprintf(shown, sizeof shown, "%02x", (unsigned)c);
-    return BAD(r, "unexpected %s at byte %zu of the header: outside of strings it holds brackets, commas, colons and plain "
-               "whole numbers only", shown, i);
+    return BAD(r, "unexpected %s at byte %zu of the header (only plain whole numbers may stand outside of strings)",
+               shown, i);
 }
 
 static fet_status scan_header(const reader *r)
@@ -163,7 +164,8 @@ static fet_status read_metadata(reader *r, json_t *object)
         return FET_E_NOMEM;
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         if (!json_is_string(value))
             return BAD(r, "the value of '%s' in " FET__ST_METADATA " is not a string", fet__show(key));
         fet__meta_pair *pair = &t->meta[t->meta_count];
@@ -183,8 +185,9 @@ static fet_status read_dtype(reader *r, placed *p, const json_t *value)
     if (!json_is_string(value))
         return BAD(r, "tensor '%s': its dtype is not a string", fet__show(p->entry.name));
     if (!find_dtype(&p->entry.dtype, json_string_value(value)))
-        return UNSUPPORTED(r, "tensor '%s' has element type '%s'; known are F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 "
-                           "BOOL", fet__show(p->entry.name), fet__show(json_string_value(value)));
+        return UNSUPPORTED(r,
+                           "tensor '%s' has element type '%s' (read are F64 F32 F16 BF16, I8 to I64, U8 to U64, BOOL)",
+                           fet__show(p->entry.name), fet__show(json_string_value(value)));
     return FET_OK;
 }
 
@@ -195,7 +198,8 @@ static fet_status read_shape(reader *r, placed *p, const json_t *value)
         return BAD(r, "tensor '%s': its shape is not a list", fet__show(name));
     size_t rank = json_array_size(value);
     if (rank > FET__MAX_RANK)
-        return UNSUPPORTED(r, "tensor '%s' has %zu dimensions; at most %d are known", fet__show(name), rank, FET__MAX_RANK);
+        return UNSUPPORTED(r, "tensor '%s' has %zu dimensions; at most %d are known", fet__show(name), rank,
+                           FET__MAX_RANK);
     p->entry.shape.rank = (int)rank;
     for (size_t i = 0; i < rank; i++) {
         const json_t *size = json_array_get(value, i);
@@ -230,8 +234,8 @@ static fet_status check_bytes(reader *r, placed *p)
     fet__entry *e = &p->entry;
     int64_t count = fet__shape_count(&e->shape), bytes = 0;
     if (count < 0 || __builtin_mul_overflow(count, (int64_t)fet__dtype_bytes(e->dtype), &bytes))
-        return BAD(r, "tensor '%s': the size of shape %s in %s overflows", fet__show(e->name), fet__shape_text(&e->shape),
-                   dtype_names[e->dtype]);
+        return BAD(r, "tensor '%s': the size of shape %s in %s overflows", fet__show(e->name),
+                   fet__shape_text(&e->shape), dtype_names[e->dtype]);
     if (bytes != p->end - p->begin)
         return BAD(r, "tensor '%s': shape %s in %s needs %lld bytes but data_offsets [%lld, %lld] give %lld",
                    fet__show(e->name), fet__shape_text(&e->shape), dtype_names[e->dtype], (long long)bytes,
@@ -289,8 +293,8 @@ static fet_status check_layout(reader *r)
             return BAD(r, "the data of tensors '%s' and '%s' overlap at byte %lld of the data part",
                        fet__show(r->placed[i - 1].entry.name), fet__show(p->entry.name), (long long)p->begin);
         if (p->begin > at)
-            return BAD(r, "a hole: bytes %lld to %lld of the data part, before tensor '%s', belong to no tensor", (long long)at,
-                       (long long)p->begin - 1, fet__show(p->entry.name));
+            return BAD(r, "a hole: bytes %lld to %lld of the data part, before tensor '%s', belong to no tensor",
+                       (long long)at, (long long)p->begin - 1, fet__show(p->entry.name));
         at = p->end;
     }
     if (at < r->data_bytes)
@@ -327,7 +331,8 @@ static fet_status read_table(reader *r, json_t *root)
     const char *key;
     json_t *value;
     FET_TRY(FET_NEW(r->placed, json_object_size(root)));
-    json_object_foreach(root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         if (strcmp(key, FET__ST_METADATA) == 0) {
             FET_TRY(read_metadata(r, value));
             continue;

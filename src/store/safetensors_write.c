@@ -1,14 +1,14 @@
-/* Writer of safetensors (the format is drawn in safetensors.c). Everything is checked and the header is complete before the
- * file is begun; the data are then copied straight from the entries. The header is padded with spaces so that data begin at
- * a multiple of 8 bytes; since the format allows no gaps, wider elements go first, and so each tensor is aligned. */
+/* Writer of safetensors (the format is drawn in safetensors.c). Everything is checked and the header is complete
+ * before the file is begun; the data are then copied straight from the entries. The header is padded with spaces so
+ * that data begin at a multiple of 8 bytes; since the format allows no gaps, wider elements go first, and so each
+ * tensor is aligned. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/store_int.h"
 
-#define CANNOT(path, code, format, ...)                                                                            \
-    FET_FAIL((code), "cannot write %s: " format, fet__show(path), __VA_ARGS__)
+#define CANNOT(path, code, format, ...) FET_FAIL((code), "cannot write %s: " format, fet__show(path), __VA_ARGS__)
 
 /* One entry and its number in the caller's order. */
 typedef struct slot {

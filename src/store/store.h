@@ -5,8 +5,9 @@
 
 #include "tensor/tensor.h"
 
-/* One tensor in a file. `data` lies in the mapping (borrowed from the fet__tensors). Foreign files may place it at any
- * byte: where fet__entry_aligned() is false, read it only by memcpy or from a copy. Files that we write are aligned. */
+/* One tensor in a file. `data` lies in the mapping (borrowed from the fet__tensors). Foreign files may place it at
+ * any byte: where fet__entry_aligned() is false, read it only by memcpy or from a copy. Files that we write are
+ * aligned. */
 typedef struct fet__entry {
     const char *name;
     fet_dtype dtype;
@@ -37,16 +38,17 @@ fet_status fet__safetensors_parse(fet__tensors **out, const void *data, size_t s
 typedef struct fet__meta_pair {
     const char *key, *value;
 } fet__meta_pair;
-/* Write atomically. The data part begins at a multiple of 8 bytes; entries are laid out in the given order, those with
- * wider elements first, so that all data are aligned for their types (the format allows no gaps). `e->shape` and
- * `e->bytes` must agree, names must be valid UTF-8 and differ: FET_E_ARG otherwise. */
+/* Write atomically. The data part begins at a multiple of 8 bytes; entries are laid out in the given order, those
+ * with wider elements first, so that all data are aligned for their types (the format allows no gaps). `e->shape`
+ * and `e->bytes` must agree, names must be valid UTF-8 and differ: FET_E_ARG otherwise. */
 fet_status fet__safetensors_write(const char *path, const fet__entry *entries, int count, const fet__meta_pair *meta,
                                   int meta_count);
 
 /* ---- fingerprint.c --------------------------------------------------------------------------------------- */
 /* SHA-256 over tensors sorted by name (byte order): name, NUL, rank and sizes as little-endian int64, values as
  * little-endian float32. Entries for which skip(user, name) is true are left out. */
-fet_status fet__fingerprint(char hex[65], const fet__entry *entries, int count, bool (*skip)(void *, const char *), void *user);
+fet_status fet__fingerprint(char hex[65], const fet__entry *entries, int count, bool (*skip)(void *, const char *),
+                            void *user);
 
 /* ---- recipe.c -------------------------------------------------------------------------------------------- */
 /* A YAML recipe: one mapping of scalars (and lists of scalars, joined with '+') from option name to text:

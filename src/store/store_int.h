@@ -5,7 +5,8 @@
 #include "store/store.h"
 
 /* The format's numbers are little-endian and are used as they lie in the mapping. */
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensor files are read in place: little-endian machines only");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "tensor files are read in place: little-endian machines only");
 
 /* Limits of a safetensors file. The header limit is the reference reader's. The others bound what the JSON library
  * builds from a small hostile header (about 150 bytes for each "[]"): some 100 MB in the worst case, far less for

@@ -14,12 +14,16 @@ typedef struct signature {
     const char *what;
 } signature;
 
-#define SIGNATURE(bytes, what) {(bytes), sizeof(bytes) - 1, (what)}
+#define SIGNATURE(bytes, what)                                                                                         \
+    {                                                                                                                  \
+        (bytes), sizeof(bytes) - 1, (what)                                                                             \
+    }
 static const signature signatures[] = {
     SIGNATURE("\x93NUMPY", "a NumPy .npy array"),
     SIGNATURE("GGUF", "a GGUF model"),
     SIGNATURE("\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    SIGNATURE("version https://git-lfs", "a Git LFS pointer and not the data it stands for (fetch it with 'git lfs pull')"),
+    SIGNATURE("version https://git-lfs",
+              "a Git LFS pointer and not the data it stands for (fetch it with 'git lfs pull')"),
     SIGNATURE("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "a legacy PyTorch checkpoint"),
     SIGNATURE("\x80\x02", "a Python pickle (perhaps a PyTorch checkpoint)"),
     SIGNATURE("\x80\x03", "a Python pickle (perhaps a PyTorch checkpoint)"),
@@ -29,7 +33,9 @@ static const signature signatures[] = {
     SIGNATURE("\x89PNG", "a PNG image"),
     SIGNATURE("\xff\xd8\xff", "a JPEG image"),
     SIGNATURE("%PDF", "a PDF document"),
-    SIGNATURE("\x7f" "ELF", "a program"),
+    SIGNATURE("\x7f"
+              "ELF",
+              "a program"),
 };
 
 static bool holds(const fet__map *m, const char *text, size_t within)

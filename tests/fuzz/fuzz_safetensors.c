@@ -1,5 +1,5 @@
-/* Fuzz target: the safetensors parser. An accepted file must keep its promises: every byte of every tensor is readable,
- * sizes agree, tensors cover the data part exactly, names are found. A refused one must give a sentence. */
+/* Fuzz target: the safetensors parser. An accepted file must keep its promises: every byte of every tensor is
+ * readable, sizes agree, tensors cover the data part exactly, names are found. A refused one must give a sentence. */
 #include <stdlib.h>
 #include <string.h>
 

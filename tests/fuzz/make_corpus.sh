@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the seed files of the store's fuzz targets into tests/fuzz/corpus/. They are part of the tree; run this again only
-# to add seeds. Each is small: the fuzzer grows them by itself.
+# Writes the seed files of the store's fuzz targets into tests/fuzz/corpus/. They are part of the tree; run this again
+# only to add seeds. Each is small: the fuzzer grows them by itself.
 set -eu
 mkdir -p "$(dirname "$0")/corpus"
 cd "$(dirname "$0")/corpus"

@@ -1,4 +1,5 @@
-/* data.metrics_class: every classification metric over the inputs that lie in the same file. Sizes come from the file. */
+/* data.metrics_class: every classification metric over the inputs that lie in the same file. Sizes come from the
+ * file. */
 #include <math.h>
 
 #include "metric/metric.h"
@@ -13,7 +14,8 @@ typedef struct inputs {
 
 static void inputs_fini(inputs *in)
 {
-    void *const all[] = {in->logits, in->score, in->x, in->y, in->ml_score, in->label, in->group, in->yes, in->ml_yes, in->predicted};
+    void *const all[] = {in->logits, in->score, in->x,   in->y,      in->ml_score,
+                         in->label,  in->group, in->yes, in->ml_yes, in->predicted};
     for (size_t i = 0; i < FET_COUNT(all); i++)
         fet__free(all[i]);
 }
@@ -28,7 +30,8 @@ static fet_status load_indices(const parity_case *c, const char *name, int32_t *
     FET_TRY(FET_NEW(*out, *count));
     for (int64_t i = 0; i < *count; i++) {
         if (!(values[i] >= 0 && values[i] < limit)) {
-            st = FET_FAIL(FET_E_FORMAT, "%s: entry %lld is %g, not an index below %d", name, (long long)i, values[i], limit);
+            st = FET_FAIL(FET_E_FORMAT, "%s: entry %lld is %g, not an index below %d", name, (long long)i, values[i],
+                          limit);
             goto done;
         }
         (*out)[i] = (int32_t)values[i];

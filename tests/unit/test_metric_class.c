@@ -1,5 +1,5 @@
-/* Classification metrics: against the reference values (where they are there), by hand on small cases, and the running
- * evaluation against the functions on whole arrays. */
+/* Classification metrics: against the reference values (where they are there), by hand on small cases, and the
+ * running evaluation against the functions on whole arrays. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -345,7 +345,7 @@ static void running_refuses(void **state)
     assert_non_null(strstr(fet_error_message(), "class 0 is nan on image 1"));
     assert_int_equal(fet__class_metrics_add(m, infinite, labels, 2), FET_E_NUMERIC);
     fet__class_metrics_result(m, &r);
-    assert_int_equal(r.images, 0); /* a refused batch counts nothing */
+    assert_int_equal(r.images, 0);                                           /* a refused batch counts nothing */
     assert_int_equal(fet__class_metrics_add(m, bad, unlabelled, 2), FET_OK); /* padding is not looked at */
     assert_int_equal(fet__class_metrics_add(m, good, labels, 2), FET_OK);
     fet__class_metrics_result(m, &r);

@@ -1,5 +1,5 @@
-/* The reference files: every broken safetensors file is refused (or read) as its table says, the valid ones are equal to
- * what is expected of them. Skipped where the reference files are not there. */
+/* The reference files: every broken safetensors file is refused (or read) as its table says, the valid ones are
+ * equal to what is expected of them. Skipped where the reference files are not there. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,8 +24,8 @@ static void need(const char *path)
 /* Broken files that the table lets a reader open; all others must be refused. */
 static bool may_load(const char *name)
 {
-    static const char *const names[] = {"st_huge_shape_zero_dim", "st_name_100k", "st_traversal_name", "st_empty_name",
-                                        "st_many_tiny", "st_values_nan_inf"};
+    static const char *const names[] = {"st_huge_shape_zero_dim", "st_name_100k", "st_traversal_name",
+                                        "st_empty_name",          "st_many_tiny", "st_values_nan_inf"};
     for (size_t i = 0; i < FET_COUNT(names); i++) {
         if (strncmp(name, names[i], strlen(names[i])) == 0 && name[strlen(names[i])] == '.')
             return true;
@@ -39,14 +39,20 @@ static const char *wanted_words(const char *name)
     static const struct {
         const char *name, *words;
     } rows[] = {
-        {"st_unknown_dtype.safetensors", "unsupported"}, {"st_f8_dtype.safetensors", "F8_E4M3"},
-        {"st_lowercase_dtype.safetensors", "unsupported"}, {"st_rank_300.safetensors", "unsupported"},
-        {"st_duplicate_names.safetensors", "duplicate"}, {"st_duplicate_field.safetensors", "duplicate"},
-        {"st_duplicate_metadata.safetensors", "duplicate"}, {"st_overlap.safetensors", "overlap"},
-        {"st_identical_ranges.safetensors", "overlap"}, {"st_hole.safetensors", "hole"},
+        {"st_unknown_dtype.safetensors", "unsupported"},
+        {"st_f8_dtype.safetensors", "F8_E4M3"},
+        {"st_lowercase_dtype.safetensors", "unsupported"},
+        {"st_rank_300.safetensors", "unsupported"},
+        {"st_duplicate_names.safetensors", "duplicate"},
+        {"st_duplicate_field.safetensors", "duplicate"},
+        {"st_duplicate_metadata.safetensors", "duplicate"},
+        {"st_overlap.safetensors", "overlap"},
+        {"st_identical_ranges.safetensors", "overlap"},
+        {"st_hole.safetensors", "hole"},
         {"st_trailing_bytes.safetensors", "after the last tensor"},
         {"st_shape_overflow_to_zero.safetensors", "overflow"},
-        {"st_shape_overflow_wraps_to_4.safetensors", "overflow"}, {"st_bytes_overflow.safetensors", "overflow"},
+        {"st_shape_overflow_wraps_to_4.safetensors", "overflow"},
+        {"st_bytes_overflow.safetensors", "overflow"},
     };
     for (size_t i = 0; i < FET_COUNT(rows); i++) {
         if (strcmp(rows[i].name, name) == 0)

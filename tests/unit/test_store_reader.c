@@ -1,5 +1,6 @@
-/* The safetensors parser on files in memory: what it accepts, what it refuses with which words, and that neither a cut nor
- * a flipped bit nor a failed allocation does more than give a sentence. Files on disk are in test_store_open.c. */
+/* The safetensors parser on files in memory: what it accepts, what it refuses with which words, and that neither a
+ * cut nor a flipped bit nor a failed allocation does more than give a sentence. Files on disk are in
+ * test_store_open.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,7 +72,8 @@ static void refuses_with_reason(void **state)
         {W("\"dtype\":\"F32\",\"shape\":[1]"), 4, "has no data_offsets"},
         {W("\"dtype\":\"F32\",\"data_offsets\":[0,4]"), 4, "has no shape"},
         {W("\"dtype\":7,\"shape\":[1],\"data_offsets\":[0,4]"), 4, "dtype is not a string"},
-        {W("\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]"), 4, "unsupported: tensor 'w' has element type 'F8_E4M3'"},
+        {W("\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]"), 4,
+         "unsupported: tensor 'w' has element type 'F8_E4M3'"},
         {W("\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]"), 4, "element type 'f32'"},
         {W("\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]"), 4, "shape is not a list"},
         {W("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]"), 4, "unexpected '-'"},
@@ -98,11 +100,14 @@ static void refuses_with_reason(void **state)
         {"{\"__metadata__\":{\"k\":1}}", 0, "value of 'k' in __metadata__ is not a string"},
         {"{\"__metadata__\":{\"k\":\"a\",\"k\":\"b\"}}", 0, "duplicate"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}", 6, "'a' and 'b' overlap at byte 2"},
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}",
+         6, "'a' and 'b' overlap at byte 2"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]}}", 4, "overlap"},
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[2,2]}}",
+         4, "overlap"},
         {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-         "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}", 2, "duplicate"},
+         "\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+         2, "duplicate"},
         {"{\"w\\u0000x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "not valid JSON"},
         {"{\"\xff\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "not valid JSON"},
         {"{\"\\ud800\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "not valid JSON"},
@@ -139,11 +144,11 @@ static void refuses_bad_frames(void **state)
     }
 }
 
-static const char good_header[] =
-    "{ \"z\":{\"shape\":[3],\"data_offsets\":[8,14],\"dtype\":\"BF16\"},\n\"a\\u00e9\":"
-    "{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
-    "\"\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":[14,15]},\"e\":{\"dtype\":\"I64\",\"shape\":[0,5],\"data_offsets\":[8,8]},"
-    "\"__metadata__\":{\"format\":\"pt\",\"fettle.x\":\"{\\\"a\\\": 1}\"}}  ";
+static const char good_header[] = "{ \"z\":{\"shape\":[3],\"data_offsets\":[8,14],\"dtype\":\"BF16\"},\n\"a\\u00e9\":"
+                                  "{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
+                                  "\"\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":[14,15]},\"e\":{\"dtype\":"
+                                  "\"I64\",\"shape\":[0,5],\"data_offsets\":[8,8]},"
+                                  "\"__metadata__\":{\"format\":\"pt\",\"fettle.x\":\"{\\\"a\\\": 1}\"}}  ";
 
 static void reads_what_is_there(void **state)
 {

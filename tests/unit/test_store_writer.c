@@ -73,10 +73,10 @@ static void round_trip(void **state)
 {
     (void)state;
     const fet__entry entries[] = {
-        entry("odd", FET_U8, FET_SHAPE(5), bytes),        entry("w.weight", FET_F32, FET_SHAPE(2, 3), floats),
-        entry("h", FET_BF16, FET_SHAPE(3), halves),       entry("scalar", FET_F32, fet__shape_scalar(), floats + 1),
-        entry("steps", FET_I64, FET_SHAPE(2), longs),     entry("empty", FET_F64, FET_SHAPE(0, 7), NULL),
-        entry("", FET_BOOL, FET_SHAPE(1, 1), bytes),      entry("\xc3\xa9\t\"", FET_I16, FET_SHAPE(3), halves),
+        entry("odd", FET_U8, FET_SHAPE(5), bytes),    entry("w.weight", FET_F32, FET_SHAPE(2, 3), floats),
+        entry("h", FET_BF16, FET_SHAPE(3), halves),   entry("scalar", FET_F32, fet__shape_scalar(), floats + 1),
+        entry("steps", FET_I64, FET_SHAPE(2), longs), entry("empty", FET_F64, FET_SHAPE(0, 7), NULL),
+        entry("", FET_BOOL, FET_SHAPE(1, 1), bytes),  entry("\xc3\xa9\t\"", FET_I16, FET_SHAPE(3), halves),
     };
     static const char *const order[] = {"steps", "empty", "w.weight", "scalar", "h", "\xc3\xa9\t\"", "odd", ""};
     const fet__meta_pair meta[] = {{"fettle.arch", "{\"name\":\"vit\"}"}, {"", ""}};
@@ -122,7 +122,8 @@ static void nothing_at_all(void **state)
 static void refuses_what_would_not_read(void **state)
 {
     (void)state;
-    fet__entry good = entry("w", FET_F32, FET_SHAPE(2), floats), short_of_bytes = good, bad_name = good, reserved = good;
+    fet__entry good = entry("w", FET_F32, FET_SHAPE(2), floats), short_of_bytes = good, bad_name = good,
+               reserved = good;
     short_of_bytes.bytes = 4;
     bad_name.name = "\xff";
     reserved.name = "__metadata__";
@@ -227,7 +228,8 @@ static bool is_head(void *user, const char *name)
 static void fingerprint_by_its_definition(void **state)
 {
     (void)state;
-    const fet__entry entries[] = {entry("b", FET_BF16, FET_SHAPE(3), halves), entry("head.w", FET_U8, FET_SHAPE(5), bytes),
+    const fet__entry entries[] = {entry("b", FET_BF16, FET_SHAPE(3), halves),
+                                  entry("head.w", FET_U8, FET_SHAPE(5), bytes),
                                   entry("a", FET_F32, FET_SHAPE(2, 3), floats)};
     const int64_t a_shape[] = {2, 2, 3}, b_shape[] = {1, 3};
     const float b_values[] = {1.0f, -2.5f, 0.0f};
@@ -243,7 +245,8 @@ static void fingerprint_by_its_definition(void **state)
     fet__sha256_end(h, want);
     assert_int_equal(fet__fingerprint(got, entries, 3, is_head, "head."), FET_OK);
     assert_string_equal(got, want);
-    const fet__entry other[] = {entries[2], entry("b", FET_F32, FET_SHAPE(3), b_values)}; /* order and type do not count */
+    const fet__entry other[] = {entries[2],
+                                entry("b", FET_F32, FET_SHAPE(3), b_values)}; /* order and type do not count */
     assert_int_equal(fet__fingerprint(moved, other, 2, NULL, NULL), FET_OK);
     assert_string_equal(moved, want);
     assert_int_equal(fet__fingerprint(moved, entries, 3, NULL, NULL), FET_OK);
@@ -263,7 +266,8 @@ static void fingerprint_of_misaligned_data(void **state)
         memcpy(raw + 1 + 2 * i, &v, 2);
         values[i] = fet__bf16_to_f32(v);
     }
-    const fet__entry narrow = entry("w", FET_BF16, FET_SHAPE(N), raw + 1), wide = entry("w", FET_F32, FET_SHAPE(N), values);
+    const fet__entry narrow = entry("w", FET_BF16, FET_SHAPE(N), raw + 1),
+                     wide = entry("w", FET_F32, FET_SHAPE(N), values);
     char a[65], b[65];
     assert_int_equal(fet__fingerprint(a, &narrow, 1, NULL, NULL), FET_OK);
     assert_int_equal(fet__fingerprint(b, &wide, 1, NULL, NULL), FET_OK);
