@@ -30,17 +30,27 @@ uint32_t fet__be32(const uint8_t *p)
     return fet__be16(p) << 16 | fet__be16(p + 2);
 }
 
-fet_status fet__image_create(fet__image *out, int height, int width)
+static fet_status create(fet__image *out, int height, int width, void *(*take)(size_t, size_t))
 {
     memset(out, 0, sizeof *out);
     if (height <= 0 || width <= 0)
         return FET_FAIL(FET_E_ARG, "an image of %d x %d pixels (height x width) cannot be made", height, width);
-    out->pixels = fet__alloc((size_t)height * (size_t)width, CHANNELS);
+    out->pixels = take((size_t)height * (size_t)width, CHANNELS);
     if (!out->pixels)
         return FET_E_NOMEM;
     out->height = height;
     out->width = width;
     return FET_OK;
+}
+
+fet_status fet__image_create(fet__image *out, int height, int width)
+{
+    return create(out, height, width, fet__alloc);
+}
+
+fet_status fet__image_create_raw(fet__image *out, int height, int width)
+{
+    return create(out, height, width, fet__alloc_raw);
 }
 
 void fet__image_fini(fet__image *im)
@@ -64,7 +74,7 @@ fet_status fet__picture_create(fet__image *out, const fet__encoded *e, const cha
 {
     fet_status st = fet__picture_check(e, format, height, width);
 
-    return st == FET_OK ? fet__image_create(out, (int)height, (int)width) : st;
+    return st == FET_OK ? fet__image_create_raw(out, (int)height, (int)width) : st;
 }
 
 /* ---- which format ------------------------------------------------------------------------------------------ */

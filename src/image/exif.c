@@ -124,7 +124,7 @@ fet_status fet__image_upright(fet__image *im, int orientation)
 
     if (orientation == 1)
         return FET_OK;
-    st = fet__image_create(&out, t.swap ? im->width : im->height, t.swap ? im->height : im->width);
+    st = fet__image_create_raw(&out, t.swap ? im->width : im->height, t.swap ? im->height : im->width);
     if (st != FET_OK)
         return st;
     for (int y = 0; y < out.height; y++) {

@@ -20,7 +20,9 @@ typedef struct fet__encoded {
 /* ---- decode.c -------------------------------------------------------------------------------------------- */
 /* Refuse sizes that are not positive or above the pixel limit, before memory is taken. */
 fet_status fet__picture_check(const fet__encoded *e, const char *format, int64_t height, int64_t width);
-/* fet__picture_check, then fet__image_create. */
+/* fet__image_create without clearing, for pictures that are written in full. */
+fet_status fet__image_create_raw(fet__image *out, int height, int width);
+/* fet__picture_check, then fet__image_create_raw. */
 fet_status fet__picture_create(fet__image *out, const fet__encoded *e, const char *format, int64_t height, int64_t width);
 uint32_t fet__le16(const uint8_t *p);
 uint32_t fet__le32(const uint8_t *p);

@@ -40,12 +40,24 @@ static int find_orientation(const fet__encoded *e)
     return 1;
 }
 
+/* The claimed size, before libspng calculates with it. A header that is not there yet is libspng's to refuse. */
+static fet_status check_size(const fet__encoded *e)
+{
+    if (e->size < 24 || memcmp(e->data + 8, "\0\0\0\x0dIHDR", 8) != 0)
+        return FET_OK;
+    return fet__picture_check(e, "PNG", fet__be32(e->data + 20), fet__be32(e->data + 16));
+}
+
 static fet_status open_png(spng_ctx **out, struct spng_ihdr *header, const fet__encoded *e)
 {
-    spng_ctx *c = spng_ctx_new(0);
+    spng_ctx *c;
     int code;
+    fet_status st = check_size(e);
 
-    *out = c;
+    *out = NULL;
+    if (st != FET_OK)
+        return st;
+    *out = c = spng_ctx_new(0);
     if (!c)
         return fail(e, SPNG_EMEM);
     code = spng_set_crc_action(c, SPNG_CRC_ERROR, SPNG_CRC_DISCARD);
@@ -55,9 +67,16 @@ static fet_status open_png(spng_ctx **out, struct spng_ihdr *header, const fet__
         code = spng_set_png_buffer(c, e->data, e->size);
     if (!code)
         code = spng_get_ihdr(c, header);
-    if (code)
-        return fail(e, code);
-    return fet__picture_check(e, "PNG", header->height, header->width);
+    return code ? fail(e, code) : FET_OK;
+}
+
+/* Deflate shrinks at most 1032 times. A file too small for its claimed pixels is refused before memory is taken. */
+static fet_status check_ratio(const struct spng_ihdr *h, const fet__encoded *e)
+{
+    static const uint8_t channels[7] = { 1, 0, 3, 1, 2, 0, 4 }; /* by colour type; libspng has refused the others */
+    uint64_t bits = (uint64_t)h->width * h->height * h->bit_depth * channels[h->color_type % 7];
+
+    return bits / 8 / 1032 > e->size ? fail(e, SPNG_EIDAT_TOO_SHORT) : FET_OK;
 }
 
 fet_status fet__png_probe(int *height, int *width, int *orientation, const fet__encoded *e)
@@ -81,6 +100,7 @@ fet_status fet__png_decode(fet__image *out, int *orientation, const fet__encoded
     int code;
 
     FET_TRY(open_png(&c, &header, e));
+    FET_TRY(check_ratio(&header, e));
     FET_TRY(fet__picture_create(out, e, "PNG", header.height, header.width));
     code = spng_decode_image(c, out->pixels, (size_t)out->height * out->width * 3, SPNG_FMT_RGB8, 0);
     if (!code)

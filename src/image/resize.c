@@ -196,7 +196,7 @@ fet_status fet__resize_window(fet__image *out, const fet__image *in, fet__window
     if ((int64_t)result.height * result.width > MAX_RESULT_PIXELS)
         return FET_FAIL(FET_E_DATA, "resize: %d x %d pixels (height x width) made of %d x %d exceed the limit of %lld", result.height,
                         result.width, source.height, source.width, (long long)MAX_RESULT_PIXELS);
-    FET_TRY(fet__image_create(out, result.height, result.width));
+    FET_TRY(fet__image_create_raw(out, result.height, result.width));
     v = view_of(in, source);
     if (height == v.height && width == v.width)
         copy_window(out, v, result);
