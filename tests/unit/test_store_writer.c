@@ -152,6 +152,21 @@ static void refuses_what_would_not_read(void **state)
     }
 }
 
+/* The limits of the reader hold for the writer too. */
+static void too_many_tensors(void **state)
+{
+    (void)state;
+    enum { COUNT = 65537 };
+    fet__entry *many = malloc(COUNT * sizeof *many);
+    assert_non_null(many);
+    for (int i = 0; i < COUNT; i++)
+        many[i] = entry("w", FET_U8, FET_SHAPE(0), NULL);
+    assert_int_equal(fet__safetensors_write(path, many, COUNT, NULL, 0), FET_E_ARG);
+    assert_non_null(strstr(fet_error_message(), "65537 tensors; the limit is 65536"));
+    assert_false(fet__file_exists(path));
+    free(many);
+}
+
 /* A file that was there before stays whole when its successor fails. */
 static void full_disk(void **state)
 {
@@ -283,6 +298,7 @@ int main(void)
         cmocka_unit_test(round_trip),
         cmocka_unit_test(nothing_at_all),
         cmocka_unit_test(refuses_what_would_not_read),
+        cmocka_unit_test(too_many_tensors),
         cmocka_unit_test(full_disk),
         cmocka_unit_test(missing_folder),
         cmocka_unit_test(failed_allocations_leave_no_file),
