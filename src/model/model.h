@@ -53,6 +53,8 @@ typedef struct fet__model {
     fet__arch arch;
     fet__params *store;
     fet__input_spec input;
+    bool ignore_exif;     /* of the pictures that it is given */
+    int64_t max_pixels;   /* 0: the data layer's limit */
     int class_count;      /* names known; 0 or arch.classes */
     char **classes;
     char *path;           /* where it came from; "none" when initialised at random */

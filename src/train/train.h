@@ -69,12 +69,15 @@ typedef struct fet__step {
 } fet__step;
 fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o);
 void fet__step_fini(fet__step *s);
+/* Copy a loader's batch into the program's inputs. */
+void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values);
 
 /* ---- evaluate_loop.c ------------------------------------------------------------------------------------------------- */
 typedef struct fet__eval_result {
     double top1, top5, macro_f1, loss;
     int64_t images, skipped;
 } fet__eval_result;
+fet__preprocess fet__model_preprocess(const fet__model *m); /* how the model wants its pictures, for the data layer */
 fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch, int64_t memory);
 
 /* ---- run_folder.c, checkpoint.c, loop.c ------------------------------------------------------------------------------ */
@@ -92,11 +95,13 @@ typedef struct fet__loop_options {
     bool schedule_lag;        /* with it: epoch e runs at the rate of epoch max(e - 1, 0) (methods/hydra.md 4.4) */
     fet__optimizer_options optimizer;
     fet__augment augment;
+    bool drop_last;           /* leave out an epoch's last incomplete batch */
+    int64_t eval_every;       /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     double smoothing, drop_path;
     uint64_t seed;
     int64_t memory;
     bool check_finite, whole_model; /* whole_model: also writes model.safetensors (train) */
-    const char *config_json;  /* what run.json records besides: the command's options, one JSON object */
+    const char *config_json;  /* what run.json records as "options": the command's, one JSON object */
     void (*progress)(void *user, const fet__progress *p);
     void *user;
     const volatile int *stop; /* set to a signal number by a handler: save and return FET_E_INTERRUPTED */

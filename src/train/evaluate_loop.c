@@ -1,0 +1,74 @@
+/* Evaluation over a split: batches through an evaluation program into running metrics. */
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+
+static fet__preprocess preprocess_of(const fet__model *m)
+{
+    fet__preprocess p = {.height = m->input.height, .width = m->input.width, .filter = m->input.filter, .crop_pct = m->input.crop_pct,
+                         .ignore_exif = m->ignore_exif, .max_pixels = m->max_pixels};
+
+    memcpy(p.mean, m->input.mean, sizeof p.mean);
+    memcpy(p.std, m->input.std, sizeof p.std);
+    return p;
+}
+
+fet__preprocess fet__model_preprocess(const fet__model *m)
+{
+    return preprocess_of(m);
+}
+
+void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values)
+{
+    if (s->images)
+        memcpy(s->images, b->images, (size_t)batch * (size_t)image_values * sizeof(float));
+    if (s->labels)
+        memcpy(s->labels, b->labels, (size_t)batch * sizeof(int32_t));
+}
+
+static fet_status run_batches(fet__class_metrics *metrics, fet__step *step, fet__loader *loader, const fet__model *m, int batch)
+{
+    int64_t values = (int64_t)m->input.height * m->input.width * 3;
+    const fet__batch *b;
+    fet_status st;
+
+    FET_TRY(fet__loader_start(loader, 0, 0));
+    for (;;) {
+        FET_TRY(fet__loader_next(loader, &b));
+        if (!b)
+            return FET_OK;
+        fet__step_feed(step, b, batch, values);
+        FET_TRY(fet__program_run(step->program));
+        FET_TRY(fet__class_metrics_add(metrics, step->logits, b->labels, b->count));
+    }
+done:
+    return st;
+}
+
+fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch, int64_t memory)
+{
+    fet__loader_options options = {.preprocess = preprocess_of(m), .strict = true};
+    fet__step_options program = {.memory = memory};
+    fet__class_metrics *metrics = NULL;
+    fet__loader *loader = NULL;
+    fet__step step = {0};
+    fet__class_result r;
+    fet_status st;
+
+    memset(out, 0, sizeof *out);
+    if (d->count[split] == 0)
+        return FET_FAIL(FET_E_DATA, "%s: the split '%s' holds no images", fet__show(d->root), fet__split_name(split));
+    options.batch = program.batch = batch < d->count[split] ? batch : d->count[split];
+    FET_TRY(fet__class_metrics_create(&metrics, m->arch.classes));
+    FET_TRY(fet__step_create(&step, m, &program));
+    FET_TRY(fet__loader_create(&loader, d->samples[split], d->count[split], &options));
+    FET_TRY(run_batches(metrics, &step, loader, m, options.batch));
+    fet__class_metrics_result(metrics, &r);
+    *out = (fet__eval_result){r.top1, r.top5, r.macro_f1, r.loss, r.images, fet__loader_skipped(loader)};
+done:
+    fet__loader_destroy(loader);
+    fet__step_fini(&step);
+    fet__class_metrics_destroy(metrics);
+    return st;
+}

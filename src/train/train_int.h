@@ -1,0 +1,48 @@
+/* What the files of the training loop share: where a run stands, and how it is kept on disk. */
+#ifndef FET_TRAIN_INT_H
+#define FET_TRAIN_INT_H
+
+#include "train/train.h"
+
+/* Everything besides tensors that a run needs to go on as if it had never stopped. */
+typedef struct fet__run_state {
+    int64_t step, epoch, epoch_step; /* steps done in all; epoch that is running; batches done in it */
+    double loss_sum;                 /* over the running epoch's batches, weighted with their images */
+    int64_t loss_images, skipped;
+    fet__eval_result last, best;
+    int64_t best_epoch;              /* -1: none yet */
+    double last_train_loss, seconds; /* seconds of all sessions */
+    int64_t log_bytes;               /* of log.csv that belong to this state */
+    int64_t memory;                  /* budget of the first start */
+    int threads, batch;
+    char *alive;                     /* '1' for each trained tensor that has had a gradient; fet__alloc'ed */
+} fet__run_state;
+
+/* ---- checkpoint.c ------------------------------------------------------------------------------------------------- */
+/* state.safetensors: trained tensors as param.NAME, optimiser states by their names, the rest as JSON metadata. Atomic. */
+fet_status fet__checkpoint_write(const char *path, const fet__model *m, const fet__run_state *s);
+/* Reads it back into the model's store and `s`; every tensor must be there with its shape. */
+fet_status fet__checkpoint_read(const char *path, fet__model *m, fet__run_state *s);
+/* Only the JSON part (the budget and batch are needed before the program is built). */
+fet_status fet__checkpoint_peek(const char *path, fet__run_state *s);
+void fet__run_state_fini(fet__run_state *s);
+
+/* ---- run_folder.c ------------------------------------------------------------------------------------------------- */
+typedef struct fet__run_folder {
+    char *path, *state, *adapter, *best, *model, *log, *json, *report;
+} fet__run_folder;
+/* A new folder, or with `resume` an existing one that holds state.safetensors or at least run.json. */
+fet_status fet__run_open(fet__run_folder *out, const char *path, bool resume, bool *has_state);
+void fet__run_close(fet__run_folder *r);
+fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fet__dataset *d, const fet__loop_options *o,
+                               const fet__run_state *s, const fet__program_info *info);
+/* The data of a resumed run must be those of its first start. */
+fet_status fet__run_check_data(const fet__run_folder *r, const fet__dataset *d);
+/* Cut log.csv back to what the state knows, or begin it. */
+fet_status fet__log_resume(const fet__run_folder *r, fet__run_state *s);
+fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, double lr, double images_per_s);
+
+/* ---- run_report.c ------------------------------------------------------------------------------------------------- */
+fet_status fet__run_report(const fet__run_folder *r, fet__model *m, const fet__dataset *d, const fet__loop_result *result);
+
+#endif
