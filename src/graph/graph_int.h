@@ -216,6 +216,13 @@ bool fet__is_fill(const fet__node *n, double *value);
 bool fet__is_element(fet__op op); /* class ELEMENT or FUSED_ELEMENT */
 uint32_t fet__all_axes(int rank);
 
+/* ---- pass_*.c: one round; *changed is set when anything was replaced ------------------------------------------- */
+fet_status fet__merge_round(fet__graph *g, bool *changed);
+fet_status fet__algebra_round(fet__graph *g, bool *changed);
+
+/* ---- algebra_move.c: the identities of operators that move data ------------------------------------------------- */
+fet__node *fet__simplify_move(fet__graph *g, fet__node *n);
+
 /* ---- attr_text.c: attributes by name, for print and parse ---------------------------------------------------- */
 void fet__attr_print(fet__text *t, fet__op op, const fet__attr *attr, int rank, const char *separator);
 /* One `name=value` at *s into attr; moves *s behind it. False: not one of the operator's attributes, or malformed. */
