@@ -6,10 +6,10 @@
 #include <string.h>
 
 struct finding {
-    char sha[65];     /* "" when the file cannot be read */
-    char *failure;    /* why it is unreadable, or NULL */
+    char sha[65];  /* "" when the file cannot be read */
+    char *failure; /* why it is unreadable, or NULL */
     int height, width;
-    int32_t group;    /* number of the first sample with the same bytes */
+    int32_t group; /* number of the first sample with the same bytes */
 };
 
 struct check {
@@ -121,8 +121,9 @@ static void report_twin(struct check *c, int64_t i)
     bool leak = split != first_split;
     c->report->duplicates++;
     c->report->leaks += leak;
-    say(c, "%s: %s (%s) is byte for byte %s (%s)%s", leak ? "leak" : "duplicate", fet__show(s->path), fet__split_name(split),
-        fet__show(first->path), fet__split_name(first_split), s->label == first->label ? "" : ", under another label");
+    say(c, "%s: %s (%s) is byte for byte %s (%s)%s", leak ? "leak" : "duplicate", fet__show(s->path),
+        fet__split_name(split), fet__show(first->path), fet__split_name(first_split),
+        s->label == first->label ? "" : ", under another label");
 }
 
 /* ---- the report ------------------------------------------------------------------------------------------ */

@@ -19,8 +19,13 @@ struct reader {
     char *buffer;   /* FET__CSV_RECORD + 1 bytes */
     size_t used;
     int fields;
-    const char *field[FET__CSV_COLUMNS];
+    size_t start[FET__CSV_COLUMNS]; /* of each field in `buffer` */
 };
+
+static const char *field(const struct reader *r, int i)
+{
+    return r->buffer + r->start[i];
+}
 
 #define REFUSE(r, at_line, ...) refuse((r), (at_line), __VA_ARGS__)
 static fet_status refuse(const struct reader *r, int64_t line, const char *format, ...) FET_PRINTF(3, 4);
@@ -92,7 +97,7 @@ static fet_status read_field(struct reader *r)
 {
     if (r->fields == FET__CSV_COLUMNS)
         return REFUSE(r, r->record, "more than %d fields", FET__CSV_COLUMNS);
-    const char *start = r->buffer + r->used;
+    size_t start = r->used;
     bool quoted = r->at < r->size && r->text[r->at] == '"';
     if (quoted)
         r->at++;
@@ -101,7 +106,7 @@ static fet_status read_field(struct reader *r)
         return st;
     if (r->at < r->size && r->text[r->at] != ',' && !at_line_end(r))
         return REFUSE(r, r->line, "characters between a closing quote and the next comma");
-    r->field[r->fields++] = start;
+    r->start[r->fields++] = start;
     return put(r, '\0');
 }
 
@@ -128,11 +133,11 @@ static fet_status read_record(struct reader *r, bool *end)
 }
 
 /* Header names are compared without case and without the spaces around them. */
-static bool is_named(const char *field, const char *name)
+static bool is_named(const char *s, const char *name)
 {
     size_t length = strlen(name);
-    field += strspn(field, " \t");
-    return strncasecmp(field, name, length) == 0 && field[length + strspn(field + length, " \t")] == '\0';
+    s += strspn(s, " \t");
+    return strncasecmp(s, name, length) == 0 && s[length + strspn(s + length, " \t")] == '\0';
 }
 
 static void note_unused(const struct reader *r, const int *at)
@@ -142,7 +147,7 @@ static void note_unused(const struct reader *r, const int *at)
         for (int c = 0; c < COLUMNS; c++)
             used = used || at[c] == f;
         if (!used)
-            fet__note("%s: column '%s' is not used", fet__show(r->name), fet__show(r->field[f]));
+            fet__note("%s: column '%s' is not used", fet__show(r->name), fet__show(field(r, f)));
     }
 }
 
@@ -157,15 +162,17 @@ static fet_status read_header(struct reader *r, int at[COLUMNS])
     for (int c = 0; c < COLUMNS; c++) {
         at[c] = -1;
         for (int f = 0; f < r->fields; f++) {
-            if (!is_named(r->field[f], column_names[c]))
+            if (!is_named(field(r, f), column_names[c]))
                 continue;
             if (at[c] >= 0)
                 return REFUSE(r, r->record, "two columns are named '%s'", column_names[c]);
             at[c] = f;
         }
         if (at[c] < 0 && (c == PATH || c == LABEL))
-            return REFUSE(r, r->record, "no column '%s'; the first line names the columns, separated by commas: "
-                          "path,label[,split,domain]", column_names[c]);
+            return REFUSE(r, r->record,
+                          "no column '%s'; the first line names the columns, separated by commas: "
+                          "path,label[,split,domain]",
+                          column_names[c]);
     }
     note_unused(r, at);
     return FET_OK;
@@ -184,15 +191,15 @@ static fet_status read_row(const struct reader *r, const int at[COLUMNS], int co
 {
     if (r->fields != columns)
         return REFUSE(r, r->record, "%d fields where the first line has %d", r->fields, columns);
-    *row = (fet__csv_row){.line = r->record, .path = r->field[at[PATH]], .label = r->field[at[LABEL]]};
-    row->domain = at[DOMAIN] >= 0 ? r->field[at[DOMAIN]] : NULL;
+    *row = (fet__csv_row){.line = r->record, .path = field(r, at[PATH]), .label = field(r, at[LABEL])};
+    row->domain = at[DOMAIN] >= 0 ? field(r, at[DOMAIN]) : NULL;
     fet_status st = check_text(r, PATH, row->path, FET__CSV_PATH);
     if (st == FET_OK)
         st = check_text(r, LABEL, row->label, FET__CSV_LABEL);
     if (st == FET_OK && row->domain)
         st = check_text(r, DOMAIN, row->domain, FET__CSV_LABEL);
     if (st == FET_OK && at[SPLIT] >= 0) {
-        st = fet__split_parse(r->field[at[SPLIT]], &row->split);
+        st = fet__split_parse(field(r, at[SPLIT]), &row->split);
         if (st != FET_OK)
             return fet__fail_in(FET_E_FORMAT, "%s: line %lld", fet__show(r->name), (long long)r->record);
     }
@@ -202,7 +209,7 @@ static fet_status read_row(const struct reader *r, const int at[COLUMNS], int co
 fet_status fet__csv_parse(const char *text, size_t size, const char *name, fet__csv_fn fn, void *user)
 {
     struct reader r = {.name = name, .text = text, .size = size, .line = 1};
-    int at[COLUMNS], columns;
+    int at[COLUMNS] = {-1, -1, -1, -1}, columns;
     bool end = false;
     fet_status st;
     if (size >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
@@ -269,8 +276,9 @@ fet_status fet__csv_list(fet__listing *l, const char *path)
         fet__map_close(&map);
     }
     if (st == FET_OK && t.missing && t.missing == l->count)
-        st = FET_FAIL(FET_E_DATA, "%s: none of its %d files is there (such as %s; paths start at the CSV file's folder)",
-                      fet__show(path), t.missing, fet__show(t.first_missing));
+        st =
+            FET_FAIL(FET_E_DATA, "%s: none of its %d files is there (such as %s; paths start at the CSV file's folder)",
+                     fet__show(path), t.missing, fet__show(t.first_missing));
     else if (st == FET_OK && t.missing)
         fet__warn("%s: %d of its %d files are not there (such as %s)", fet__show(path), t.missing, l->count,
                   fet__show(t.first_missing));

@@ -57,10 +57,10 @@ fet_status fet__csv_list(fet__listing *l, const char *path);
 #define FET__CSV_PATH 4095 /* bytes of a path */
 #define FET__CSV_LABEL 255 /* bytes of a label or domain */
 typedef struct fet__csv_row {
-    int64_t line;              /* where the record begins, from 1 */
-    const char *path, *label;  /* not empty; borrowed for the call */
-    const char *domain;        /* NULL: no such column */
-    fet__split split;          /* FET__TRAIN when there is no such column */
+    int64_t line;             /* where the record begins, from 1 */
+    const char *path, *label; /* not empty; borrowed for the call */
+    const char *domain;       /* NULL: no such column */
+    fet__split split;         /* FET__TRAIN when there is no such column */
 } fet__csv_row;
 typedef fet_status (*fet__csv_fn)(void *user, const fet__csv_row *row);
 /* RFC 4180 with a header line; `name` is for messages. Stops at the first failure of `fn`. */
@@ -87,10 +87,11 @@ void fet__file_buffer_fini(fet__file_buffer *b);
 
 fet_status fet__preprocess_check(const fet__preprocess *p);
 /* The part without chance: decode, and resize and crop where the augmentation starts from the resized image. */
-fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, const char *name, const fet__preprocess *p,
-                                fet__augment a);
+fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, const char *name,
+                                const fet__preprocess *p, fet__augment a);
 /* The rest: random crop, flip, colours, normalisation. */
-fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p, fet__augment a, fet__rng *r);
+fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p, fet__augment a,
+                                  fet__rng *r);
 
 /* ---- image_cache.c --------------------------------------------------------------------------------------- */
 

@@ -64,10 +64,11 @@ static fet_status refuse_empty(const fet__dataset *d, const fet__listing *l)
     if (l->count)
         return FET_OK;
     if (l->loose)
-        return FET_FAIL(FET_E_DATA, "%s: its %lld images lie in no class folder (expected %s/CLASS/IMAGE)", fet__show(d->root),
-                        (long long)l->loose, fet__show(d->root));
+        return FET_FAIL(FET_E_DATA, "%s: its %lld images lie in no class folder (expected %s/CLASS/IMAGE)",
+                        fet__show(d->root), (long long)l->loose, fet__show(d->root));
     if (l->ignored)
-        return FET_FAIL(FET_E_DATA, "%s: no images; none of its %lld files ends in .jpg .jpeg .png .webp .bmp .ppm or .pgm",
+        return FET_FAIL(FET_E_DATA,
+                        "%s: no images; none of its %lld files ends in .jpg .jpeg .png .webp .bmp .ppm or .pgm",
                         fet__show(d->root), (long long)l->ignored);
     return FET_FAIL(FET_E_DATA, "%s: no images", fet__show(d->root));
 }
@@ -88,8 +89,8 @@ static fet_status refuse_contradictions(const fet__dataset *d, const fet__listin
     for (int i = 1; i < l->count; i++) {
         const fet__entry *a = &l->entries[i - 1], *b = &l->entries[i];
         if (a->name != b->name && strcmp(a->path, b->path) == 0)
-            return FET_FAIL(FET_E_DATA, "%s: %s is labelled '%s' in line %lld and '%s' in line %lld", fet__show(d->root),
-                            fet__show(a->rel), fet__show(d->classes[a->name]), (long long)a->line,
+            return FET_FAIL(FET_E_DATA, "%s: %s is labelled '%s' in line %lld and '%s' in line %lld",
+                            fet__show(d->root), fet__show(a->rel), fet__show(d->classes[a->name]), (long long)a->line,
                             fet__show(d->classes[b->name]), (long long)b->line);
     }
     return FET_OK;
@@ -115,7 +116,8 @@ static void report_classes(const fet__dataset *d, const bool *seen, bool *scratc
         if (names.failed)
             ; /* a notice is not worth failing for */
         else if (s >= 0)
-            fet__warn("%s: %s has no images of %d of the classes: %s", fet__show(d->root), split_names[s], absent, names.s);
+            fet__warn("%s: %s has no images of %d of the classes: %s", fet__show(d->root), split_names[s], absent,
+                      names.s);
         else if (from_model)
             fet__note("%s: has no images of %d of the model's classes: %s", fet__show(d->root), absent, names.s);
         else

@@ -1,6 +1,6 @@
-/* Image folders: DATA/{train,val,test}/CLASS/... or DATA/CLASS/.... Finds files by name alone; nothing is opened. A class
- * takes the images of its sub-folders too. Links are followed, but no folder is entered twice for one class, so that
- * circles end. Hidden names are passed over. */
+/* Image folders: DATA/{train,val,test}/CLASS/... or DATA/CLASS/.... Finds files by name alone; nothing is opened. A
+ * class takes the images of its sub-folders too. Links are followed, but no folder is entered twice for one class, so
+ * that circles end. Hidden names are passed over. */
 #include "data/data_int.h"
 
 #include <stdlib.h>
@@ -131,8 +131,8 @@ static fet_status walk_folder(struct walk *w, const char *folder, int depth)
     return st;
 }
 
-static fet_status list_class(fet__listing *l, const char *folder, const char *name, size_t root_length, fet__split split,
-                             bool *nested)
+static fet_status list_class(fet__listing *l, const char *folder, const char *name, size_t root_length,
+                             fet__split split, bool *nested)
 {
     struct walk w = {.l = l, .root_length = root_length, .entry = {.split = split, .domain = -1}};
     struct stat s;

@@ -4,10 +4,10 @@
  *   ---[ oldest ][ oldest+1 ]...[ claim.step ]---        batch s lives in slot s % ring
  *
  * Work is claimed in small runs of positions, in order, under one mutex; workers sleep on `work` when the ring is full,
- * the consumer on `ready` until its batch has no image pending. What an image becomes depends on (seed, epoch, position)
- * alone, never on who does it. An unreadable image is replaced by the next readable one of the epoch's order: a function
- * of the files alone too, so that any thread count and any starting batch give the same batches. All memory is taken at
- * creation, but for decoding. */
+ * the consumer on `ready` until its batch has no image pending. What an image becomes depends on (seed, epoch,
+ * position) alone, never on who does it. An unreadable image is replaced by the next readable one of the epoch's order:
+ * a function of the files alone too, so that any thread count and any starting batch give the same batches. All memory
+ * is taken at creation, but for decoding. */
 #include "data/data_int.h"
 
 #include <pthread.h>
@@ -17,14 +17,14 @@
 
 #define MAX_THREADS 256
 #define MAX_PREFETCH 1024
-#define MAX_RUN 16       /* positions claimed at once */
+#define MAX_RUN 16 /* positions claimed at once */
 #define MESSAGE 1024
-#define DRAWS_SHIFT 24   /* each position owns 2^24 numbers of the epoch's augmentation stream */
+#define DRAWS_SHIFT 24 /* each position owns 2^24 numbers of the epoch's augmentation stream */
 
 struct slot {
     fet__batch batch;
-    int pending;          /* images not done; the batch is ready at 0 */
-    fet_status failure;   /* of the lowest failed position: the same one whatever the timing */
+    int pending;        /* images not done; the batch is ready at 0 */
+    fet_status failure; /* of the lowest failed position: the same one whatever the timing */
     int64_t failure_at;
     char message[MESSAGE];
 };
@@ -32,7 +32,7 @@ struct slot {
 struct run { /* a piece of work: positions [begin, end) of one batch */
     struct slot *slot;
     int64_t begin, end;
-    int first;            /* place of `begin` within the batch */
+    int first; /* place of `begin` within the batch */
 };
 
 struct worker {
@@ -46,10 +46,10 @@ struct fet__loader {
     const fet__sample *samples; /* borrowed */
     int count;
     int64_t steps;
-    int32_t *order;             /* of the present epoch */
-    atomic_uchar *bad;          /* by sample: known to be unreadable */
+    int32_t *order;    /* of the present epoch */
+    atomic_uchar *bad; /* by sample: known to be unreadable */
     _Atomic int64_t skipped;
-    fet__image_cache *cache;    /* or NULL */
+    fet__image_cache *cache; /* or NULL */
     struct slot *slots;
     int ring;
     struct worker *workers;
@@ -57,15 +57,15 @@ struct fet__loader {
     size_t image_floats;
     int run_length;
 
-    pthread_mutex_t mutex;      /* guards all below, and slots' pending and failure */
+    pthread_mutex_t mutex; /* guards all below, and slots' pending and failure */
     pthread_cond_t work, ready, idle;
-    bool quit, borrowed;        /* borrowed: the consumer holds batch `oldest` */
-    int active;                 /* workers on a run */
+    bool quit, borrowed; /* borrowed: the consumer holds batch `oldest` */
+    int active;          /* workers on a run */
     int64_t epoch;
-    int64_t oldest;             /* batch that the consumer gets next, or holds */
-    int64_t claim_step;         /* claims go on here, at image claim_at of the batch */
+    int64_t oldest;     /* batch that the consumer gets next, or holds */
+    int64_t claim_step; /* claims go on here, at image claim_at of the batch */
     int claim_at;
-    bool synced;                /* the three primitives above exist */
+    bool synced; /* the three primitives above exist */
 };
 
 /* ---- one image ------------------------------------------------------------------------------------------- */
@@ -113,8 +113,10 @@ static fet_status fill(struct worker *w, int64_t position, fet__batch *batch, in
         int32_t sample = l->order[(position + tried) % l->count];
         if (atomic_load_explicit(&l->bad[sample], memory_order_relaxed))
             continue;
-        fet__rng r = {.seed = l->o.seed, .next = (uint64_t)position << DRAWS_SHIFT,
-                      .stream = fet__hash32("loader.augment"), .step = (uint32_t)l->epoch};
+        fet__rng r = {.seed = l->o.seed,
+                      .next = (uint64_t)position << DRAWS_SHIFT,
+                      .stream = fet__hash32("loader.augment"),
+                      .step = (uint32_t)l->epoch};
         fet_status st = load(w, sample, out, &r);
         if (st == FET_OK) {
             batch->labels[at] = l->samples[sample].label;
@@ -125,7 +127,8 @@ static fet_status fill(struct worker *w, int64_t position, fet__batch *batch, in
             return st;
         mark_bad(l, sample);
     }
-    return FET_FAIL(FET_E_DATA, "none of the %d images can be read (such as %s)", l->count, fet__show(l->samples[0].path));
+    return FET_FAIL(FET_E_DATA, "none of the %d images can be read (such as %s)", l->count,
+                    fet__show(l->samples[0].path));
 }
 
 /* ---- workers --------------------------------------------------------------------------------------------- */
@@ -244,16 +247,26 @@ static fet_status check_options(const fet__loader_options *o, int count)
     return fet__preprocess_check(&o->preprocess);
 }
 
+/* Memory that is only promised would end in a kill later on, when the batches are filled. */
+static fet_status check_memory(const fet__loader *l)
+{
+    double bytes = (double)l->ring * l->o.batch * (double)l->image_floats * sizeof(float);
+    double left = (double)fet__free_memory();
+    if (bytes <= left)
+        return FET_OK;
+    return FET_FAIL(FET_E_NOMEM, "%d batches of %d images of %d x %d take %.0f MiB; %.0f MiB are free", l->ring,
+                    l->o.batch, l->o.preprocess.height, l->o.preprocess.width, bytes / 1048576, left / 1048576);
+}
+
 static fet_status create_slots(fet__loader *l)
 {
     fet_status st;
     size_t batch = (size_t)l->o.batch;
+    FET_TRY(check_memory(l));
     FET_TRY(FET_NEW(l->slots, l->ring));
     for (int i = 0; i < l->ring; i++) {
         fet__batch *b = &l->slots[i].batch;
-        b->images = fet__alloc(batch, l->image_floats * sizeof *b->images);
-        if (!b->images)
-            return fet__fail_in(FET_E_NOMEM, "%d batches of %d images", l->ring, l->o.batch);
+        FET_TRY(FET_NEW(b->images, batch * l->image_floats));
         FET_TRY(FET_NEW(b->labels, batch));
         FET_TRY(FET_NEW(b->index, batch));
     }

@@ -1,10 +1,11 @@
 /* One image from file to normalised floats. Two halves: `base` decodes (and resizes where chance comes after that) and
  * gives the same pixels each time, so that it can be cached; `finish` makes the random choices and normalises.
  *
- *   none    decode, scale so that height x width / crop_pct is covered, centre crop   | normalise
- *   light   up to 64 x 64: decode, resize as in evaluation without a margin           | pad-crop, flip, normalise
- *           larger: decode                                                            | random resized crop, flip, normalise
- *   strong  decode                                                                    | crop, flip, jitter, normalise */
+ *           base                                                      finish
+ *   none    decode, cover height x width / crop_pct, centre crop      normalise
+ *   light   up to 64 x 64: decode, resize as above with no margin     pad-crop, flip, normalise
+ *           larger: decode                                            random resized crop, flip, normalise
+ *   strong  decode                                                    random resized crop, flip, jitter, normalise */
 #include "data/data_int.h"
 
 #include <errno.h>
@@ -15,9 +16,9 @@
 #include <unistd.h>
 
 #define MAX_SIDE 16384
-#define SMALL_SIDE 64                        /* up to here light augmentation shifts instead of scaling */
-#define MAX_PIXELS 200000000                 /* of one image, unless the caller gives a limit */
-#define MAX_FILE_BYTES ((int64_t)1 << 30)    /* an uncompressed image of the largest size fits */
+#define SMALL_SIDE 64                     /* up to here light augmentation shifts instead of scaling */
+#define MAX_PIXELS 200000000              /* of one image, unless the caller gives a limit */
+#define MAX_FILE_BYTES ((int64_t)1 << 30) /* an uncompressed image of the largest size fits */
 
 bool fet__augment_parse(const char *s, fet__augment *out)
 {
@@ -130,13 +131,14 @@ static void move_image(fet__image *im, fet__image *next)
 }
 
 /* A thin line of an image becomes huge when its short side grows: such a size is refused, not tried. */
-static fet_status check_scaled(const fet__image *im, int64_t height, int64_t width, const char *name, const fet__preprocess *p)
+static fet_status check_scaled(const fet__image *im, int64_t height, int64_t width, const char *name,
+                               const fet__preprocess *p)
 {
     int64_t limit = p->max_pixels ? p->max_pixels : MAX_PIXELS;
     if (height <= limit / width)
         return FET_OK;
-    return FET_FAIL(FET_E_FORMAT, "%s: %d x %d pixels would grow to %lld x %lld, over the limit of %lld pixels", fet__show(name),
-                    im->height, im->width, (long long)height, (long long)width, (long long)limit);
+    return FET_FAIL(FET_E_FORMAT, "%s: %d x %d pixels would grow to %lld x %lld, over the limit of %lld pixels",
+                    fet__show(name), im->height, im->width, (long long)height, (long long)width, (long long)limit);
 }
 
 static fet_status resize_to(fet__image *im, int height, int width, fet__filter f)
@@ -183,8 +185,8 @@ static fet_status fit(fet__image *im, const char *name, const fet__preprocess *p
     return st;
 }
 
-fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, const char *name, const fet__preprocess *p,
-                                fet__augment a)
+fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, const char *name,
+                                const fet__preprocess *p, fet__augment a)
 {
     fet__decode_options decode = {.max_pixels = p->max_pixels, .ignore_exif = p->ignore_exif, .name = name};
     fet_status st = fet__image_decode(out, data, size, &decode);
@@ -201,7 +203,8 @@ fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, 
 
 /* ---- chance ---------------------------------------------------------------------------------------------- */
 
-static fet_status random_crop(fet__image *out, const fet__image *base, const fet__preprocess *p, double smallest, fet__rng *r)
+static fet_status random_crop(fet__image *out, const fet__image *base, const fet__preprocess *p, double smallest,
+                              fet__rng *r)
 {
     const double scale[2] = {smallest, 1}, ratio[2] = {3.0 / 4, 4.0 / 3};
     int box[4]; /* top, left, height, width */
@@ -209,7 +212,8 @@ static fet_status random_crop(fet__image *out, const fet__image *base, const fet
     return fet__image_resize(out, base, box[0], box[1], box[2], box[3], p->height, p->width, p->filter);
 }
 
-fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p, fet__augment a, fet__rng *r)
+fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p, fet__augment a,
+                                  fet__rng *r)
 {
     static const fet__jitter jitter = {0.4, 0.4, 0.4, 0.1};
     fet__image im = {0};

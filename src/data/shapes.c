@@ -25,15 +25,15 @@ typedef struct point {
 struct scene {
     int shape, style;
     point centre;
-    double size, cosine, sine;  /* size: of the unit disc in the picture */
-    double soft;                /* width of the edge, in picture units */
-    double stroke;              /* half width of outlines */
-    double colour[2][3];        /* of the ground and of the shape, 0..1 */
-    double second[2][3];        /* the colours that patterns and gradients go to */
-    point direction;            /* of gradients and stripes */
+    double size, cosine, sine; /* size: of the unit disc in the picture */
+    double soft;               /* width of the edge, in picture units */
+    double stroke;             /* half width of outlines */
+    double colour[2][3];       /* of the ground and of the shape, 0..1 */
+    double second[2][3];       /* the colours that patterns and gradients go to */
+    point direction;           /* of gradients and stripes */
     double frequency;
     int pattern;
-    uint32_t noise;             /* salt of the noise's lattice */
+    uint32_t noise; /* salt of the noise's lattice */
 };
 
 const char *const fet__shape_names[FET__SHAPES] = {"disc", "square", "triangle", "ring",  "cross",
@@ -81,8 +81,9 @@ static double polygon_distance(point p, const point *v, int count)
 /* A five-pointed star: its corners by turns on the unit circle and on an inner one. */
 static double star_distance(point p)
 {
-    static const point v[10] = {{0, -1}, {0.2469, -0.3398}, {0.9511, -0.3090}, {0.3995, 0.1298}, {0.5878, 0.8090},
-                                {0, 0.42}, {-0.5878, 0.8090}, {-0.3995, 0.1298}, {-0.9511, -0.3090}, {-0.2469, -0.3398}};
+    static const point v[10] = {
+        {0, -1},   {0.2469, -0.3398}, {0.9511, -0.3090}, {0.3995, 0.1298},   {0.5878, 0.8090},
+        {0, 0.42}, {-0.5878, 0.8090}, {-0.3995, 0.1298}, {-0.9511, -0.3090}, {-0.2469, -0.3398}};
     return polygon_distance(p, v, 10);
 }
 
@@ -94,7 +95,8 @@ static double triangle_distance(point p)
 
 static double arrow_distance(point p)
 {
-    static const point v[7] = {{0, -1}, {0.8, -0.1}, {0.3, -0.1}, {0.3, 0.95}, {-0.3, 0.95}, {-0.3, -0.1}, {-0.8, -0.1}};
+    static const point v[7] = {{0, -1},      {0.8, -0.1},  {0.3, -0.1}, {0.3, 0.95},
+                               {-0.3, 0.95}, {-0.3, -0.1}, {-0.8, -0.1}};
     return polygon_distance(p, v, 7);
 }
 
@@ -190,9 +192,9 @@ static void colour_flat(double out[3], const struct scene *s, point p, double d)
 static void colour_sketch(double out[3], const struct scene *s, point p, double d)
 {
     double ground[3];
-    double wobble = (noise_at(s, p, 5) - 0.5) * 0.09;                  /* a hand is not a ruler */
+    double wobble = (noise_at(s, p, 5) - 0.5) * 0.09; /* a hand is not a ruler */
     double pressure = 0.6 + 0.4 * noise_at(s, p, 9);
-    mix(ground, s->colour[0], s->second[0], noise_at(s, p, 14));       /* the paper's grain */
+    mix(ground, s->colour[0], s->second[0], noise_at(s, p, 14)); /* the paper's grain */
     mix(out, ground, s->colour[1], fabs(d + wobble) < s->stroke ? pressure : 0);
 }
 
@@ -215,8 +217,8 @@ static void colour_faded(double out[3], const struct scene *s, point p, double d
 
 static void colour_at(double out[3], const struct scene *s, point p)
 {
-    static void (*const styles[FET__STYLES])(double[3], const struct scene *, point, double) = {
-        colour_flat, colour_sketch, colour_textured, colour_faded};
+    static void (*const styles[FET__STYLES])(double[3], const struct scene *, point,
+                                             double) = {colour_flat, colour_sketch, colour_textured, colour_faded};
     double x = (p.x - s->centre.x) / s->size, y = (p.y - s->centre.y) / s->size;
     point local = {x * s->cosine + y * s->sine, y * s->cosine - x * s->sine};
     styles[s->style](out, s, p, shape_distance(s->shape, local) * s->size);
@@ -247,9 +249,7 @@ static void draw_pair(double a[3], double b[3], fet__rng *r, double contrast)
 static void draw_colours(struct scene *s, fet__rng *r)
 {
     switch (s->style) {
-    case 0:
-        draw_pair(s->colour[0], s->colour[1], r, 0.3);
-        break;
+    case 0: draw_pair(s->colour[0], s->colour[1], r, 0.3); break;
     case 1:
         draw_colour(s->colour[0], r, 0.8, 1);
         mix(s->second[0], s->colour[0], (const double[3]){0.45, 0.42, 0.35}, 0.5);
@@ -306,7 +306,8 @@ void fet__shape_draw(fet__image *im, int shape, int style, fet__rng *r)
         for (int x = 0; x < im->width; x++) {
             double sum[3] = {0, 0, 0}, c[3];
             for (int i = 0; i < GRID * GRID; i++) {
-                point p = {(x * GRID + i % GRID + 0.5) * step_x - 1, (y * GRID + i / GRID + 0.5) * step_y - 1};
+                int sub_x = x * GRID + i % GRID, sub_y = y * GRID + i / GRID;
+                point p = {(sub_x + 0.5) * step_x - 1, (sub_y + 0.5) * step_y - 1};
                 colour_at(c, &s, p);
                 for (int k = 0; k < 3; k++)
                     sum[k] += c[k];

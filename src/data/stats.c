@@ -72,7 +72,8 @@ static fet_status total(struct sums *t, const struct stats *s)
     return FET_OK;
 }
 
-fet_status fet__dataset_stats(double mean[3], double std[3], const fet__dataset *d, fet__split split, const fet__preprocess *p)
+fet_status fet__dataset_stats(double mean[3], double std[3], const fet__dataset *d, fet__split split,
+                              const fet__preprocess *p)
 {
     struct stats *s = NULL;
     struct sums t;
@@ -88,7 +89,8 @@ fet_status fet__dataset_stats(double mean[3], double std[3], const fet__dataset 
     fet__each(d->count[split], fet__threads(), add_one, s);
     FET_TRY(total(&t, s));
     if (!t.pixels) {
-        st = FET_FAIL(FET_E_DATA, "%s: the split %s has no readable images", fet__show(d->root), fet__split_name(split));
+        st =
+            FET_FAIL(FET_E_DATA, "%s: the split %s has no readable images", fet__show(d->root), fet__split_name(split));
         goto done;
     }
     for (int c = 0; c < 3; c++) {

@@ -1,6 +1,6 @@
-/* `data synth`: OUT/DOMAIN/{train,val}/CLASS/NNNN.png, pictures of shapes.c. Each picture depends on the seed and on its
- * own path alone: not on the thread count, nor on how many others there are. OUT appears as a whole or not at all: it is
- * built under a temporary name beside it. */
+/* `data synth`: OUT/DOMAIN/{train,val}/CLASS/NNNN.png, pictures of shapes.c. Each picture depends on the seed and on
+ * its own path alone: not on the thread count, nor on how many others there are. OUT appears as a whole or not at all:
+ * it is built under a temporary name beside it. */
 #include "data/data_int.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@ struct synth {
     fet__synth_options o;
     const char *folder; /* the temporary name */
     int64_t per_domain, count;
-    atomic_int failed;  /* a worker has set failure and message */
+    atomic_int failed; /* a worker has set failure and message */
     fet_status failure;
     char message[1024];
 };
@@ -82,7 +82,8 @@ static void draw_one(void *user, int worker, int64_t i)
 /* ---- folders --------------------------------------------------------------------------------------------- */
 
 /* Call `fn` for every class folder of the result, by its full path; stops at a failure. */
-static fet_status for_folders(const struct synth *s, fet_status (*fn)(const struct synth *s, const char *path, int per_class))
+static fet_status for_folders(const struct synth *s,
+                              fet_status (*fn)(const struct synth *s, const char *path, int per_class))
 {
     fet_status st = FET_OK;
     for (int d = 0; d < s->o.domains; d++) {
@@ -141,11 +142,12 @@ static fet_status fill_options(fet__synth_options *to, const fet__synth_options 
     to->val_per_class = o->val_per_class ? o->val_per_class : 20;
     to->size = o->size ? o->size : 32;
     if (to->classes < 2 || to->first_class < 0 || to->classes > FET__SHAPES - to->first_class)
-        return FET_FAIL(FET_E_ARG, "%d classes from number %d on: there are %d shapes, and it takes two classes", to->classes,
-                        to->first_class, FET__SHAPES);
+        return FET_FAIL(FET_E_ARG, "%d classes from number %d on: there are %d shapes, and it takes two classes",
+                        to->classes, to->first_class, FET__SHAPES);
     if (to->domains < 1 || to->domains > FET__STYLES)
         return FET_FAIL(FET_E_ARG, "%d domains; 1 to %d are possible", to->domains, FET__STYLES);
-    if (to->per_class < 1 || to->val_per_class < 1 || to->per_class > MAX_PER_CLASS || to->val_per_class > MAX_PER_CLASS)
+    if (to->per_class < 1 || to->val_per_class < 1 || to->per_class > MAX_PER_CLASS ||
+        to->val_per_class > MAX_PER_CLASS)
         return FET_FAIL(FET_E_ARG, "%d training and %d validation images a class; 1 to %d are possible", to->per_class,
                         to->val_per_class, MAX_PER_CLASS);
     if (to->size < MIN_SIDE || to->size > MAX_SIDE)

@@ -1,0 +1,5 @@
+# Fuzz targets of the layer data.
+if(FETTLE_FUZZ)
+  include(${PROJECT_SOURCE_DIR}/cmake/fuzz.cmake)
+  fettle_fuzz(csv SOURCES ${CMAKE_CURRENT_LIST_DIR}/fuzz_csv.c USES data image base)
+endif()
