@@ -27,16 +27,16 @@ static const char *field(const struct reader *r, int i)
     return r->buffer + r->start[i];
 }
 
-#define REFUSE(r, at_line, ...) refuse((r), (at_line), __VA_ARGS__)
-static fet_status refuse(const struct reader *r, int64_t line, const char *format, ...) FET_PRINTF(3, 4);
-static fet_status refuse(const struct reader *r, int64_t line, const char *format, ...)
+#define REFUSE(r, at_line, ...) (refuse((r), (at_line), __VA_ARGS__), FET_E_FORMAT)
+static void refuse(const struct reader *r, int64_t line, const char *format, ...) FET_PRINTF(3, 4);
+static void refuse(const struct reader *r, int64_t line, const char *format, ...)
 {
     char what[512];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    return FET_FAIL(FET_E_FORMAT, "%s: line %lld: %s", fet__show(r->name), (long long)line, what);
+    FET_FAIL(FET_E_FORMAT, "%s: line %lld: %s", fet__show(r->name), (long long)line, what);
 }
 
 static fet_status put(struct reader *r, char c)

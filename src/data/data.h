@@ -6,9 +6,9 @@
 #include "image/image.h"
 
 typedef struct fet__sample {
-    const char *path;  /* as it can be opened; owned by the data set */
-    int32_t label;     /* index into classes; -1 unknown */
-    int32_t domain;    /* index into domains; 0 when there are none */
+    const char *path; /* as it can be opened; owned by the data set */
+    int32_t label;    /* index into classes; -1 unknown */
+    int32_t domain;   /* index into domains; 0 when there are none */
 } fet__sample;
 
 typedef enum fet__split { FET__TRAIN, FET__VAL, FET__TEST, FET__SPLITS } fet__split;
@@ -17,22 +17,24 @@ typedef enum fet__split { FET__TRAIN, FET__VAL, FET__TEST, FET__SPLITS } fet__sp
 typedef struct fet__dataset {
     char *root;
     int class_count;
-    char **classes;  /* byte order (or natural), over all splits together */
+    char **classes; /* byte order (or natural), over all splits together */
     int domain_count;
     char **domains;
     int count[FET__SPLITS];
     fet__sample *samples[FET__SPLITS]; /* sorted by path */
-    bool split_off;  /* val was taken from train by fraction */
-    char fingerprint[65]; /* SHA-256 over split, relative path, label and file size of every sample */
+    bool split_off;                    /* val was taken from train by fraction */
+    char fingerprint[65];              /* SHA-256 over split, relative path, label and file size of every sample */
     fet__arena arena;
 } fet__dataset;
 typedef struct fet__dataset_options {
-    double val_fraction;   /* < 0: 0.1; used only when there is no val split */
+    double val_fraction; /* < 0: 0.1; used only when there is no val split */
     uint64_t seed;
-    const char *classes;   /* "a,b,c" keeps some; NULL all */
+    const char *classes; /* "a,b,c" keeps some; NULL all */
     bool natural_order;
-    const char *const *model_classes; /* when not NULL: labels follow these names; a class that is not among them is an error */
+    const char *const
+        *model_classes; /* when not NULL: labels follow these names; a class that is not among them is an error */
     int model_class_count;
+    bool one_class_too; /* a single class is no error (features, checks and counts need no second one) */
 } fet__dataset_options;
 /* DATA/{train,val,test}/CLASS/..., DATA/CLASS/..., or file.csv (path,label[,split,domain]). Says through fet__note
  * that a share was split off, and names classes that are empty or missing from a split. Refuses: no images, one class only
@@ -52,10 +54,10 @@ typedef struct fet__preprocess {
     int height, width;
     float mean[3], std[3];
     fet__filter filter;
-    double crop_pct;      /* evaluation: shorter side to floor(size / crop_pct), then centre crop; 0: resize to exactly
+    double crop_pct; /* evaluation: shorter side to floor(size / crop_pct), then centre crop; 0: resize to exactly
                              height x width, aspect not kept */
     bool ignore_exif;
-    int64_t max_pixels;   /* 0: default */
+    int64_t max_pixels; /* 0: default */
 } fet__preprocess;
 /* One image, evaluation pipeline (train = false) or with augmentation; `out` is height * width * 3 floats. Thread-safe. */
 fet_status fet__preprocess_file(float *out, const char *path, const fet__preprocess *p, fet__augment a, fet__rng *r);
@@ -64,22 +66,22 @@ typedef struct fet__loader_options {
     fet__preprocess preprocess;
     int batch;
     fet__augment augment;
-    bool shuffle;         /* order is a function of (seed, epoch) alone */
+    bool shuffle; /* order is a function of (seed, epoch) alone */
     bool drop_last;
     uint64_t seed;
-    int threads;          /* 0: as many as compute threads */
-    int prefetch;         /* batches ahead; 0: 2 */
-    bool strict;          /* an unreadable image is an error (evaluation); else it is named, counted and replaced by the
+    int threads;         /* 0: as many as compute threads */
+    int prefetch;        /* batches ahead; 0: 2 */
+    bool strict;         /* an unreadable image is an error (evaluation); else it is named, counted and replaced by the
                              next readable sample of the epoch's order */
-    int64_t cache_bytes;  /* keep this many bytes of decoded images in memory (the resized ones where no random crop
+    int64_t cache_bytes; /* keep this many bytes of decoded images in memory (the resized ones where no random crop
                              comes first); 0: none. Batches are the same with and without. */
 } fet__loader_options;
 typedef struct fet__batch {
-    int count;            /* images in this batch, <= options.batch; the rest of the buffers is zero, labels -1 */
-    float *images;        /* [batch, height, width, 3] */
-    int32_t *labels;      /* [batch] */
-    int32_t *index;       /* [batch] position in the split */
-    int64_t step;         /* batch number in the epoch */
+    int count;       /* images in this batch, <= options.batch; the rest of the buffers is zero, labels -1 */
+    float *images;   /* [batch, height, width, 3] */
+    int32_t *labels; /* [batch] */
+    int32_t *index;  /* [batch] position in the split */
+    int64_t step;    /* batch number in the epoch */
 } fet__batch;
 typedef struct fet__loader fet__loader;
 /* `samples` and their paths are borrowed until destroy. */
@@ -117,6 +119,7 @@ typedef struct fet__check_report {
 fet_status fet__dataset_check(fet__check_report *out, const fet__dataset *d, const fet__decode_options *o,
                               void (*line)(void *user, const char *text), void *user);
 /* Per-channel mean and std over a split after resizing (for `data stats`). */
-fet_status fet__dataset_stats(double mean[3], double std[3], const fet__dataset *d, fet__split s, const fet__preprocess *p);
+fet_status fet__dataset_stats(double mean[3], double std[3], const fet__dataset *d, fet__split s,
+                              const fet__preprocess *p);
 
 #endif

@@ -260,7 +260,7 @@ fet_status fet__dataset_open(fet__dataset *out, const char *path, const fet__dat
     FET_TRY(refuse_empty(out, &l));
     FET_TRY(fet__classes_choose(out, &l, o));
     FET_TRY(refuse_empty(out, &l));
-    if (!o->model_classes)
+    if (!o->model_classes && !o->one_class_too)
         FET_TRY(refuse_one_class(out, &l));
     qsort(l.entries, (size_t)l.count, sizeof *l.entries, by_path);
     FET_TRY(refuse_contradictions(out, &l));

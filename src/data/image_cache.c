@@ -4,15 +4,17 @@
 
 #include <stdatomic.h>
 
+struct entry {
+    _Atomic(uint8_t *) pixels; /* published last: who sees it may read the size */
+    atomic_int state;          /* 0 free, 1 being written or written */
+    int height, width;
+};
+
 struct fet__image_cache {
     int count;
     int64_t limit;
     _Atomic int64_t bytes;
-    struct entry {
-        _Atomic(uint8_t *) pixels; /* published last: who sees it may read the size */
-        atomic_int state;          /* 0 free, 1 being written or written */
-        int height, width;
-    } *entries;
+    struct entry *entries;
 };
 
 fet_status fet__image_cache_create(fet__image_cache **out, int count, int64_t bytes)

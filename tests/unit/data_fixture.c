@@ -85,11 +85,11 @@ void fixture_picture(const char *name, int height, int width, unsigned seed)
     free(bytes);
 }
 
-void fixture_pictures(const char *in, int count, unsigned seed)
+void fixture_pictures(const char *below, int count, unsigned seed)
 {
     for (int i = 0; i < count; i++) {
         char name[512];
-        snprintf(name, sizeof name, "%s/%02d.ppm", in, i);
+        snprintf(name, sizeof name, "%s/%02d.ppm", below, i);
         fixture_picture(name, 8, 8, seed * 1000 + (unsigned)i);
     }
 }

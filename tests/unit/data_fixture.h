@@ -26,8 +26,8 @@ void fixture_write(const char *name, const void *data, size_t size);
 void fixture_text(const char *name, const char *text);
 /* A PPM picture (whatever its name ends in) whose pixels follow from `seed`. */
 void fixture_picture(const char *name, int height, int width, unsigned seed);
-/* count pictures FOLDER/00.ppm ... of 8 x 8 */
-void fixture_pictures(const char *folder, int count, unsigned seed);
+/* count pictures BELOW/00.ppm ... of 8 x 8 */
+void fixture_pictures(const char *below, int count, unsigned seed);
 
 /* Notices so far, one a line, "note: ..." or "warning: ...". */
 const char *fixture_log(void);

@@ -88,13 +88,14 @@ static void outline(float f[SIDE * SIDE], const char *path)
     for (int i = 0; i < 32 * 32; i++) {
         gray[i] = fabsf(gray[i] - frame) > 25 ? 1.0f : 0.0f;
         sum += gray[i];
-        cx += gray[i] * (float)(i % 32);
-        cy += gray[i] * (float)(i / 32);
+        int x = i % 32, y = i / 32;
+        cx += gray[i] * (float)x;
+        cy += gray[i] * (float)y;
     }
     memset(f, 0, sizeof(float) * SIDE * SIDE);
     for (int i = 0; i < 32 * 32 && sum > 0; i++) {
-        int x = (int)(((float)(i % 32) - cx / sum) / 2 + SIDE / 2),
-            y = (int)(((float)(i / 32) - cy / sum) / 2 + SIDE / 2);
+        int from_x = i % 32, from_y = i / 32;
+        int x = (int)(((float)from_x - cx / sum + SIDE) / 2), y = (int)(((float)from_y - cy / sum + SIDE) / 2);
         if (x >= 0 && y >= 0 && x < SIDE && y < SIDE)
             f[y * SIDE + x] += gray[i];
     }
