@@ -54,6 +54,8 @@ static fet__node *mul(fet__graph *g, fet__node *a, fet__node *b)
 {
     double v;
 
+    if (fill_is(a, 1))
+        return b;
     if (fet__is_fill(b, &v))
         return times(g, a, v);
     if (fet__is_fill(a, &v))

@@ -121,6 +121,7 @@ static bool try_add(draft *d, fet__node *n)
     d->member[d->members++] = n;
     if (!collect_inputs(d)) {
         d->members--;
+        collect_inputs(d);
         return false;
     }
     d->instrs += instr;
