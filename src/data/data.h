@@ -31,8 +31,8 @@ typedef struct fet__dataset_options {
     uint64_t seed;
     const char *classes; /* "a,b,c" keeps some; NULL all */
     bool natural_order;
-    const char *const
-        *model_classes; /* when not NULL: labels follow these names; a class that is not among them is an error */
+    /* When not NULL: labels follow these names; a class that is not among them is an error. */
+    const char *const *model_classes;
     int model_class_count;
     bool one_class_too; /* a single class is no error (features, checks and counts need no second one) */
 } fet__dataset_options;

@@ -348,7 +348,11 @@ static void refused(void **state)
     make_folder("one/hollow");
     EXPECT_FAIL(open_at(&d, "one", NULL), FET_E_DATA, "only one class has images", "'only'");
     assert_null(d.classes);
-    fet__dataset_fini(&d); /* a failed open leaves nothing, and closing it again is harmless */
+    EXPECT_OK(open_at(&d, "one", &(fet__dataset_options){.one_class_too = true}));
+    assert_int_equal(d.count[FET__TRAIN], 3);
+    fet__dataset_fini(&d);
+    EXPECT_FAIL(open_at(&d, "one", NULL), FET_E_DATA, "only one class");
+    fet__dataset_fini(&d); /* a failed open leaves nothing, and closing it is harmless */
 }
 
 static void empty_class_is_named_and_kept(void **state)
