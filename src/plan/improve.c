@@ -28,7 +28,8 @@ typedef struct walk {
     int *second;   /* position of the last user but one */
     int *first;    /* least anchor of an item's users */
     int *anchor;   /* of item */
-    int *ahead;    /* of item: steps to the anchor along the longest way of items with the same anchor; nearer ones run later */
+    int *
+        ahead; /* of item: steps to the anchor along the longest way of items with the same anchor; nearer ones run later */
     moved *list;
 } walk;
 
@@ -57,7 +58,8 @@ static void apply(walk *w, int *order)
 }
 
 /* What moving item i from t to `to` changes in bytes times steps: positive is worth it. */
-static double later_gain(const walk *w, int i, int t, int to, const int *const *before, const int *before_count, const int64_t *bytes)
+static double later_gain(const walk *w, int i, int t, int to, const int *const *before, const int *before_count,
+                         const int64_t *bytes)
 {
     double gain = (double)bytes[i] * (to - t);
 
@@ -69,8 +71,8 @@ static double later_gain(const walk *w, int i, int t, int to, const int *const *
 
 /* Pass over the items from the last to the first: anchors of those with want[i] != 0 are their first users' anchors. With
  * `decide`, want[i] is set on the way: 2 where moving gains, 1 where it neither gains nor loses. */
-static void anchor_backwards(walk *w, const int *order, char *want, bool decide, const int *const *before, const int *before_count,
-                             const int64_t *bytes)
+static void anchor_backwards(walk *w, const int *order, char *want, bool decide, const int *const *before,
+                             const int *before_count, const int64_t *bytes)
 {
     for (int i = 0; i < w->n; i++)
         w->first[i] = INT32_MAX;
@@ -99,7 +101,8 @@ static void anchor_backwards(walk *w, const int *order, char *want, bool decide,
 }
 
 /* Later. A move that only breaks even is kept where it lets an input of the item move with gain (a chain that is computed again). */
-static void move_later(walk *w, int *order, char *want, const int *const *before, const int *before_count, const int64_t *bytes)
+static void move_later(walk *w, int *order, char *want, const int *const *before, const int *before_count,
+                       const int64_t *bytes)
 {
     find_lives(w, order, before, before_count);
     anchor_backwards(w, order, want, true, before, before_count, bytes);

@@ -11,12 +11,12 @@ typedef struct sorter {
     int64_t *growth;
     int *heap, *slot; /* slot[i]: where item i is in the heap, -1 outside */
     int held;
-    int *edges;       /* distinct inputs of item i: edges[edge_start[i] .. edge_start[i + 1]) */
+    int *edges; /* distinct inputs of item i: edges[edge_start[i] .. edge_start[i + 1]) */
     int *edge_start;
     int *users, *user_start;
-    int *left;        /* users that have not run */
+    int *left; /* users that have not run */
     int *left_xor;
-    int *waiting;     /* inputs that have not run */
+    int *waiting; /* inputs that have not run */
 } sorter;
 
 /* ---- heap ------------------------------------------------------------------------------------------------------- */
@@ -195,7 +195,8 @@ static void finish(sorter *s, int i)
             push(s, s->users[e]);
 }
 
-fet_status fet__plan_order(int *order, int n, const int *const *before, const int *before_count, const int64_t *bytes, const int *rank)
+fet_status fet__plan_order(int *order, int n, const int *const *before, const int *before_count, const int64_t *bytes,
+                           const int *rank)
 {
     sorter s = {.bytes = bytes, .rank = rank};
     int done_count = 0;

@@ -128,10 +128,11 @@ static fet_status check_spans(const fet__span *spans, int count)
 
     for (int i = 0; i < count; i++) {
         if (spans[i].bytes < 0 || spans[i].first < 0 || spans[i].first > spans[i].last)
-            return FET_FAIL(FET_E_BUG, "plan: span %d has %lld bytes and lives from %d to %d", i, (long long)spans[i].bytes,
-                            spans[i].first, spans[i].last);
+            return FET_FAIL(FET_E_BUG, "plan: span %d has %lld bytes and lives from %d to %d", i,
+                            (long long)spans[i].bytes, spans[i].first, spans[i].last);
         if (spans[i].bytes > BYTES_MAX - ALIGNMENT || total > BYTES_MAX - rounded(spans[i].bytes))
-            return FET_FAIL(FET_E_NOMEM, "plan: the values need more than %lld bytes of address space", (long long)BYTES_MAX);
+            return FET_FAIL(FET_E_NOMEM, "plan: the values need more than %lld bytes of address space",
+                            (long long)BYTES_MAX);
         total += rounded(spans[i].bytes);
     }
     return FET_OK;
@@ -203,8 +204,8 @@ fet_status fet__plan_verify(const fet__span *spans, int count, int64_t arena)
         const fet__span *a = &spans[i];
 
         if (a->offset < 0 || a->offset % ALIGNMENT != 0 || a->bytes > arena - a->offset)
-            return FET_FAIL(FET_E_BUG, "plan: span %d (%lld bytes at %lld) leaves the arena of %lld bytes", i, (long long)a->bytes,
-                            (long long)a->offset, (long long)arena);
+            return FET_FAIL(FET_E_BUG, "plan: span %d (%lld bytes at %lld) leaves the arena of %lld bytes", i,
+                            (long long)a->bytes, (long long)a->offset, (long long)arena);
         for (int j = 0; j < i; j++) {
             const fet__span *b = &spans[j];
 

@@ -32,7 +32,8 @@ static int random_spans(fet__span *s, fet__rng *r)
         int life = fet__rng_uniform(r, 0, 1) < 0.2 ? steps : 8;
         int last = first + (int)fet__rng_int(r, 0, life);
 
-        s[i] = (fet__span){.bytes = fet__rng_int(r, 0, 1 << fet__rng_int(r, 0, 20)), .first = first, .last = last, .offset = -1};
+        s[i] = (fet__span){
+            .bytes = fet__rng_int(r, 0, 1 << fet__rng_int(r, 0, 20)), .first = first, .last = last, .offset = -1};
     }
     return count;
 }
@@ -78,7 +79,9 @@ static void test_stack_of_lives_reaches_the_floor(void **state)
 
 static void test_neighbours_in_time_share_and_zero_bytes_cost_nothing(void **state)
 {
-    fet__span s[] = {{.bytes = 100, .first = 0, .last = 1}, {.bytes = 100, .first = 2, .last = 3}, {.bytes = 0, .first = 0, .last = 3}};
+    fet__span s[] = {{.bytes = 100, .first = 0, .last = 1},
+                     {.bytes = 100, .first = 2, .last = 3},
+                     {.bytes = 0, .first = 0, .last = 3}};
     int64_t arena, floor;
 
     (void)state;
@@ -104,7 +107,8 @@ static void test_bad_spans_are_refused(void **state)
 
 static void test_verify_sees_a_broken_promise(void **state)
 {
-    fet__span s[] = {{.bytes = 100, .first = 0, .last = 1, .offset = 0}, {.bytes = 10, .first = 1, .last = 3, .offset = 64}};
+    fet__span s[] = {{.bytes = 100, .first = 0, .last = 1, .offset = 0},
+                     {.bytes = 10, .first = 1, .last = 3, .offset = 64}};
 
     (void)state;
     assert_int_equal(fet__plan_verify(s, 2, 128), FET_E_BUG);

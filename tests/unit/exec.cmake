@@ -1,0 +1,5 @@
+set(exec_tests ${CMAKE_CURRENT_LIST_DIR})
+fettle_test(exec_program SOURCES ${exec_tests}/test_exec_program.c USES exec kernel plan graph tensor base)
+fettle_test(exec_assign SOURCES ${exec_tests}/test_exec_assign.c USES exec kernel plan graph tensor base)
+fettle_test(exec_once SOURCES ${exec_tests}/test_exec_once.c USES exec kernel plan graph tensor base)
+fettle_test(exec_random SOURCES ${exec_tests}/test_exec_random.c USES exec kernel plan graph tensor base)
