@@ -55,14 +55,14 @@ static int find_option(const fet__adapter_class *c, const char *key)
 
 static fet_status unknown_option(const fet__adapter_class *c, const char *key)
 {
-    const char *keys[64];
+    const char *keys[64] = {0};
     int n = option_count(c), i, near;
 
-    for (i = 0; i < n; i++)
-        keys[i] = c->options[i].key;
-    near = fet__nearest(key, keys, n);
     if (n == 0)
         return FET_FAIL(FET_E_ARG, "adapter '%s' takes no options ('%s' given)", c->name, fet__show(key));
+    for (i = 0; i < n && i < (int)FET_COUNT(keys); i++)
+        keys[i] = c->options[i].key;
+    near = fet__nearest(key, keys, i);
     if (near >= 0)
         return FET_FAIL(FET_E_ARG, "adapter '%s' has no option '%s'; the nearest is '%s'", c->name, fet__show(key), keys[near]);
     return FET_FAIL(FET_E_ARG, "adapter '%s' has no option '%s'", c->name, fet__show(key));

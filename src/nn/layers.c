@@ -168,6 +168,8 @@ static fet__node *keep_mask(fet__build *b, fet__shape shape, double p)
 {
     fet__node *u, *keep;
 
+    if (b->mask)
+        return b->mask(b->mask_user, b, shape, p);
     if (!b->step)
         return fet__graph_fail(b->g, FET_E_BUG, "dropout needs the step number");
     u = fet__random(b->g, b->step, b->seed, 0x40000000u + b->random_count++, b->dtype, shape);

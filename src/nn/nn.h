@@ -50,6 +50,9 @@ struct fet__build {
     fet__node *step;          /* i32 scalar: the step number for random streams; needed when train */
     double drop_path;         /* rate of the last block; models raise it linearly from 0 */
     double dropout;           /* plain dropout of the backbone (timm's drop_rate), 0 as a rule */
+    /* NULL: masks are drawn. For tests: the mask itself (zeros and 1 / (1 - p)), so that dropout can be held to given values. */
+    fet__node *(*mask)(void *user, fet__build *b, fet__shape shape, double p);
+    void *mask_user;
 
     char prefix[256];         /* "blocks.3.mlp" */
     int fresh;                /* > 0: inside fresh_begin/end */
