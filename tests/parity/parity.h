@@ -15,6 +15,8 @@ typedef struct parity_case {
     double worst;            /* largest error over its tolerance so far; > 1 fails */
     double worst_error, worst_tolerance;
     char worst_name[160];
+    bool *seen;              /* per entry of t: compared or noted under its name; main.c fails a golden of which a result was forgotten */
+    bool reference;          /* run graphs by the reference kernels alone (--reference) */
 } parity_case;
 
 /* Metadata as number or text; the defaults are for absent keys. */
@@ -23,12 +25,15 @@ const char *parity_text(const parity_case *c, const char *key, const char *fallb
 /* Entry by name as float64 array (caller frees); FET_E_FORMAT when absent. count may be NULL. */
 fet_status parity_doubles(const parity_case *c, const char *name, double **out, int64_t *count);
 
-/* How far values may be apart. ABS: absolute. MAX: relative to the largest entry of the expected tensor. MIXED: value + 1e-4 * |expected|. */
-typedef enum parity_mode { PARITY_ABS, PARITY_MAX, PARITY_MIXED } parity_mode;
+/* How far values may be apart. ABS: absolute. MAX: relative to the largest entry of the expected tensor. MIXED: value + 1e-4 * |expected|
+ * (or another share that the metadata names). REL: relative to each expected entry. */
+typedef enum parity_mode { PARITY_ABS, PARITY_MAX, PARITY_MIXED, PARITY_REL } parity_mode;
 /* Tolerance for tensor `name`: from metadata `tol` (longest prefix) if present, else the given one. */
 void parity_tolerance(const parity_case *c, const char *name, parity_mode *mode, double *value);
 /* Compare with entry `name` of the golden. Counts, sizes and non-finite values must agree too. */
 fet_status parity_compare(parity_case *c, const char *name, const void *actual, fet_dtype type, int64_t count, parity_mode mode, double tolerance);
+/* The same for one number. */
+fet_status parity_compare_one(parity_case *c, const char *name, double actual, parity_mode mode, double tolerance);
 /* Note an error measured by the kind itself. */
 void parity_note(parity_case *c, const char *name, double error, double tolerance);
 

@@ -1,0 +1,25 @@
+/* Every kind of golden file that can be checked: a line a kind. Rows with a folder are for what is no safetensors; the walk over
+ * files leaves these to them. A row without a function is known by its place only and fails, as an unknown kind does. */
+#include "parity/parity.h"
+
+const parity_kind parity_kinds[] = {{"data.decode", parity_decode, NULL},
+                                    {"data.images_bad", parity_images_bad, "images/bad"},
+                                    {"data.lr_schedules", parity_lr_schedules, NULL},
+                                    {"data.metrics_class", parity_metrics_class, NULL},
+                                    {"data.optim_clip_ema", parity_optim_clip_ema, NULL},
+                                    {"data.optim_given_grads", parity_optim_given_grads, NULL},
+                                    {"data.optim_toy", parity_optim_toy, NULL},
+                                    {"data.resize", parity_resize, NULL},
+                                    {"hydra.linear", parity_hydra_linear, NULL},
+                                    {"hydra.lr_schedule", parity_hydra_lr_schedule, NULL},
+                                    {"hydra.vit_base", parity_vit_base, NULL},
+                                    {"hydra.vit_hydra_both", parity_vit_hydra_both, NULL},
+                                    {"hydra.vit_hydra_train", parity_vit_hydra_train, NULL},
+                                    {"hydra.vit_lora_qv", parity_vit_lora_qv, NULL},
+                                    /* not checked yet */
+                                    {"data.ckpt", NULL, "ckpt/valid"},
+                                    {"data.ckpt", NULL, "ckpt/malicious"},
+                                    {"hydra.peft_lora", NULL, "peft_lora"},
+                                    {"hydra.vit_jax", NULL, "vit_base_jax.npz"},
+                                    {"quadranet.models", NULL, "quadranet/models.json"},
+                                    {0}};

@@ -1,0 +1,20 @@
+# The parity runner: build/parity, and its ctest entries on the shared reference tensors and on the set that ships with the project.
+set(parity_here ${CMAKE_CURRENT_LIST_DIR})
+file(GLOB parity_sources CONFIGURE_DEPENDS ${parity_here}/*.c)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+add_executable(parity ${parity_sources})
+set_target_properties(parity PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+target_include_directories(parity PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+foreach(layer train model adapter nn exec graph store image metric tensor base)
+  target_link_libraries(parity PRIVATE fet_${layer})
+endforeach()
+target_link_libraries(parity PRIVATE fettle_flags PkgConfig::JANSSON)
+
+# Every kind that is done. A kind is added here together with its line in kinds.c.
+set(parity_done data.decode data.resize data.images_bad data.metrics_class data.optim_given_grads data.optim_clip_ema data.optim_toy
+  data.lr_schedules hydra.linear hydra.lr_schedule hydra.vit_base hydra.vit_hydra_both hydra.vit_hydra_train hydra.vit_lora_qv)
+list(JOIN parity_done "," parity_only)
+add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})
+add_test(NAME parity_project COMMAND parity ${PROJECT_SOURCE_DIR}/tests/golden)
+set_tests_properties(parity_shared parity_project PROPERTIES TIMEOUT 300 ENVIRONMENT "OMP_WAIT_POLICY=passive")
+set_tests_properties(parity_shared PROPERTIES SKIP_RETURN_CODE 77)
