@@ -1,5 +1,5 @@
-/* What every kind of golden file needs: metadata, expected tensors as numbers, tolerances, and the comparison that keeps
- * the worst error. Which tensors a kind computes is in kind_*.c. */
+/* What every kind of golden file needs: metadata, expected tensors as numbers, tolerances, and the comparison
+ * that keeps the worst error. Which tensors a kind computes is in kind_*.c. */
 #include "parity/parity.h"
 
 #include <jansson.h>
@@ -55,7 +55,7 @@ fet_status parity_doubles(const parity_case *c, const char *name, double **out, 
     return doubles_of(e, out, count ? count : &n);
 }
 
-/* ---- tolerances ---------------------------------------------------------------------------------------------------- */
+/* ---- tolerances ------------------------------------------------------------------------------------------ */
 
 typedef struct limit {
     parity_mode mode;
@@ -128,7 +128,7 @@ void parity_tolerance(const parity_case *c, const char *name, parity_mode *mode,
     *value = l.value;
 }
 
-/* ---- comparison ---------------------------------------------------------------------------------------------------- */
+/* ---- comparison ------------------------------------------------------------------------------------------ */
 
 static void mark_seen(parity_case *c, const char *name)
 {

@@ -1,5 +1,6 @@
-/* hydra.linear: one linear layer under LoRA, SeqLoRA and Hydra (methods/hydra.md 1.1 to 1.4): output, every gradient, merged
- * weights. The layer is nn/'s, the branches are those of adapter/; nothing is written out here. */
+/* hydra.linear: one linear layer under LoRA, SeqLoRA and Hydra (methods/hydra.md 1.1 to 1.4): output, every
+ * gradient, merged weights. The layer is nn/'s, the branches are those of adapter/; nothing is written out
+ * here. */
 #include "adapter/adapter.h"
 #include "exec/exec.h"
 #include "parity/parity.h"
@@ -35,7 +36,7 @@ typedef struct work {
     int wrt_count, masks;
 } work;
 
-/* ---- parameters ------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------------------ */
 
 static fet_status add_param(work *w, const fet__entry *e, const char *name)
 {
@@ -95,7 +96,7 @@ static fet_status create_adapter(work *w)
     return fet__adapter_create(&w->adapter, spec);
 }
 
-/* ---- graph ------------------------------------------------------------------------------------------------------------ */
+/* ---- graph ----------------------------------------------------------------------------------------------- */
 
 /* The masks of the parallel and of the sequential branch come in this order. */
 static fet__node *given_mask(void *user, fet__build *b, fet__shape shape, double p)
@@ -169,7 +170,7 @@ done:
     return st;
 }
 
-/* ---- running and comparing --------------------------------------------------------------------------------------------- */
+/* ---- running and comparing ------------------------------------------------------------------------------- */
 
 static fet_status feed(work *w, const char *input, const char *entry)
 {

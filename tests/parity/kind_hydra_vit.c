@@ -1,4 +1,5 @@
-/* hydra.vit_*: the plain vision transformer, Hydra and LoRA on it, and a short training run. What they share is in vit_case.h. */
+/* hydra.vit_*: the plain vision transformer, Hydra and LoRA on it, and a short training run. What they share
+ * is in vit_case.h. */
 #include "parity/vit_case.h"
 
 #include <jansson.h>
@@ -54,7 +55,7 @@ fet_status parity_vit_lora_qv(parity_case *c)
     return check_adapter(c, spec);
 }
 
-/* ---- training -------------------------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------------------- */
 
 typedef struct recipe {
     fet__optimizer_options o;

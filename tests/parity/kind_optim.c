@@ -1,10 +1,10 @@
-/* Optimisers: data.optim_given_grads (the update rules alone) and data.optim_clip_ema, through fet__optimizer and programs. The small
- * network of data.optim_toy is in kind_optim_toy.c. */
+/* Optimisers: data.optim_given_grads (the update rules alone) and data.optim_clip_ema, through fet__optimizer
+ * and programs. The small network of data.optim_toy is in kind_optim_toy.c. */
 #include "parity/optim_run.h"
 
 #include <string.h>
 
-/* ---- data.optim_given_grads ------------------------------------------------------------------------------------------ */
+/* ---- data.optim_given_grads ------------------------------------------------------------------------------ */
 
 /* Gradients [steps, ...] of each parameter, and the parameters after each step in the same layout. */
 typedef struct course {
@@ -98,7 +98,7 @@ fet_status parity_optim_given_grads(parity_case *c)
     return updater_configs(c, check_config);
 }
 
-/* ---- data.optim_clip_ema --------------------------------------------------------------------------------------------- */
+/* ---- data.optim_clip_ema --------------------------------------------------------------------------------- */
 
 static fet_status feed_all(parity_case *c, updater *u)
 {

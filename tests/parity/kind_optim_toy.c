@@ -1,6 +1,7 @@
-/* data.optim_toy: linear, batch normalisation in train mode, ReLU, linear, mean cross-entropy, trained for some steps by several
- * optimisers. Batch normalisation is composed of core operators here; its running statistics are states that the program assigns. The
- * gradients leave the first program and go into one updater per group of parameters. */
+/* data.optim_toy: linear, batch normalisation in train mode, ReLU, linear, mean cross-entropy, trained for
+ * some steps by several optimisers. Batch normalisation is composed of core operators here; its running
+ * statistics are states that the program assigns. The gradients leave the first program and go into one
+ * updater per group of parameters. */
 #include "parity/optim_run.h"
 
 #include <string.h>
@@ -35,7 +36,7 @@ static void toy_fini(toy *t)
     fet__free(t->lr);
 }
 
-/* ---- the network ------------------------------------------------------------------------------------------------------ */
+/* ---- the network ----------------------------------------------------------------------------------------- */
 
 static fet__node *param(const toy *t, const char *name)
 {
@@ -108,7 +109,7 @@ done:
     return st;
 }
 
-/* ---- configurations ----------------------------------------------------------------------------------------------------- */
+/* ---- configurations -------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -117,7 +118,8 @@ static bool ends_with(const char *text, const char *end)
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
-/* Factors on the rate (golden/data/INDEX.md): the configuration's last word names the rule; others are constant. */
+/* Factors on the rate (golden/data/INDEX.md): the configuration's last word names the rule; others are
+ * constant. */
 static fet__schedule rule_of(const char *config, double base)
 {
     fet__schedule s = {.kind = FET__CONSTANT, .base = base};
@@ -132,7 +134,8 @@ static fet__schedule rule_of(const char *config, double base)
     return s;
 }
 
-/* The warm-up of these rules counts from one: (t + 1) / warmup; it has reached the peak when the decay begins at t = warmup. */
+/* The warm-up of these rules counts from one: (t + 1) / warmup; it has reached the peak when the decay begins
+ * at t = warmup. */
 static double rate_at(const fet__schedule *s, int64_t t)
 {
     double now = (double)t;
@@ -186,7 +189,7 @@ done:
     return st;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------------------- */
 
 static fet_status update_group(toy *t, int g, int64_t step)
 {

@@ -1,12 +1,12 @@
-/* Learning rates over time: data.lr_schedules (one tensor a shape, named after its numbers) and hydra.lr_schedule (the VTAB-1k
- * recipe as it really ran, methods/hydra.md 4.4). */
+/* Learning rates over time: data.lr_schedules (one tensor a shape, named after its numbers) and
+ * hydra.lr_schedule (the VTAB-1k recipe as it really ran, methods/hydra.md 4.4). */
 #include "parity/parity.h"
 #include "train/train.h"
 
 #include <math.h>
 #include <string.h>
 
-/* ---- data.lr_schedules --------------------------------------------------------------------------------------------- */
+/* ---- data.lr_schedules ----------------------------------------------------------------------------------- */
 
 /* The peak is not always in the name; it follows from the first two values of the tensor. */
 typedef struct shape {
@@ -170,9 +170,10 @@ fet_status parity_lr_schedules(parity_case *c)
     return st;
 }
 
-/* ---- hydra.lr_schedule ---------------------------------------------------------------------------------------------- */
+/* ---- hydra.lr_schedule ----------------------------------------------------------------------------------- */
 
-/* Epoch e runs at the rate of epoch max(e - 1, 0): the published loop steps its schedule at the end of the epoch. */
+/* Epoch e runs at the rate of epoch max(e - 1, 0): the published loop steps its schedule at the end of the
+ * epoch. */
 static fet_status check_lagging(parity_case *c, const char *key, const char *text)
 {
     fet__schedule s = {.kind = FET__COSINE,

@@ -1,5 +1,6 @@
-/* Every kind of golden file that can be checked: a line a kind. Rows with a folder are for what is no safetensors; the walk over
- * files leaves these to them. A row without a function is known by its place only and fails, as an unknown kind does. */
+/* Every kind of golden file that can be checked: a line a kind. Rows with a folder are for what is no
+ * safetensors; the walk over files leaves these to them. A row without a function is known by its place only
+ * and fails, as an unknown kind does. */
 #include "parity/parity.h"
 
 const parity_kind parity_kinds[] = {{"data.decode", parity_decode, NULL},

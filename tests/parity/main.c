@@ -1,5 +1,6 @@
-/* parity: checks golden files against libfettle. Walks folders, finds what has a kind, lets the kind compute and compare, prints a
- * line a file. What a kind does is in kind_*.c; how values are compared is in compare.c. */
+/* parity: checks golden files against libfettle. Walks folders, finds what has a kind, lets the kind compute
+ * and compare, prints a line a file. What a kind does is in kind_*.c; how values are compared is in
+ * compare.c. */
 #include "parity/parity.h"
 
 #include <string.h>
@@ -36,7 +37,7 @@ static bool selected(const runner *r, const char *kind)
     return false;
 }
 
-/* ---- one golden ----------------------------------------------------------------------------------------------------- */
+/* ---- one golden ------------------------------------------------------------------------------------------ */
 
 static bool is_result(const char *name)
 {
@@ -129,7 +130,7 @@ static void check_file(runner *r, const char *path)
     fet__tensors_close(t);
 }
 
-/* ---- the walk --------------------------------------------------------------------------------------------------------- */
+/* ---- the walk -------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *path, const char *end)
 {
@@ -180,7 +181,7 @@ static fet_status walk(runner *r, const char *path)
     return FET_OK;
 }
 
-/* ---- command line ------------------------------------------------------------------------------------------------------ */
+/* ---- command line ---------------------------------------------------------------------------------------- */
 
 static int wrong_usage(const char *problem, const char *word)
 {

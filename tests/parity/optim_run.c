@@ -75,7 +75,7 @@ float *updater_gradient(updater *u, int i)
     return fet__program_input(u->p, name);
 }
 
-/* ---- options from JSON ----------------------------------------------------------------------------------------------- */
+/* ---- options from JSON ----------------------------------------------------------------------------------- */
 
 static double number(const json_t *j, const char *key, double fallback)
 {

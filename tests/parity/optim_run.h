@@ -1,5 +1,5 @@
-/* What the optimiser goldens share: parameters in a store, their gradients as inputs, one optimiser, a program whose run is one step;
- * and options out of metadata. */
+/* What the optimiser goldens share: parameters in a store, their gradients as inputs, one optimiser, a
+ * program whose run is one step; and options out of metadata. */
 #ifndef FET_PARITY_OPTIM_RUN_H
 #define FET_PARITY_OPTIM_RUN_H
 
@@ -28,7 +28,8 @@ fet_status updater_build(updater *u, bool reference);
 /* Input slot for the gradient of parameter i; NULL when the update does not read it. */
 float *updater_gradient(updater *u, int i);
 
-/* Options of one configuration: {"lr": .., "betas": [..], ..}; the kind is the first word of the configuration's name. */
+/* Options of one configuration: {"lr": .., "betas": [..], ..}; the kind is the first word of the
+ * configuration's name. */
 bool updater_options(const char *config, const json_t *j, fet__optimizer_options *o);
 /* "lr": a number, or "1e-2 * 0.5**floor(t/10), t from 0". */
 bool updater_rate(const json_t *j, fet__schedule *s);

@@ -1,12 +1,13 @@
-/* The parity runner's inner interface: one function a kind of golden file, which computes with libfettle and compares. main.c walks
- * folders, dispatches on the metadata's `kind`, and prints. Tests may use everything in src/. */
+/* The parity runner's inner interface: one function a kind of golden file, which computes with libfettle and
+ * compares. main.c walks folders, dispatches on the metadata's `kind`, and prints. Tests may use everything
+ * in src/. */
 #ifndef FET_PARITY_H
 #define FET_PARITY_H
 
 #include "store/store.h"
 
-/* One golden (file or folder) being checked. A kind calls parity_compare for each expected tensor; any failure of the work itself is
- * returned as a status with its message. */
+/* One golden (file or folder) being checked. A kind calls parity_compare for each expected tensor; any
+ * failure of the work itself is returned as a status with its message. */
 typedef struct parity_case {
     const char *path;        /* the file, or the folder for kinds without safetensors */
     const char *folder;      /* where it lies; base_file is beside it */
@@ -15,7 +16,7 @@ typedef struct parity_case {
     double worst;            /* largest error over its tolerance so far; > 1 fails */
     double worst_error, worst_tolerance;
     char worst_name[160];
-    bool *seen;              /* per entry of t: compared or noted under its name; main.c fails a golden of which a result was forgotten */
+    bool *seen;              /* per entry of t: compared or noted; main.c fails a golden of which a result was forgotten */
     bool reference;          /* run graphs by the reference kernels alone (--reference) */
 } parity_case;
 
@@ -25,13 +26,15 @@ const char *parity_text(const parity_case *c, const char *key, const char *fallb
 /* Entry by name as float64 array (caller frees); FET_E_FORMAT when absent. count may be NULL. */
 fet_status parity_doubles(const parity_case *c, const char *name, double **out, int64_t *count);
 
-/* How far values may be apart. ABS: absolute. MAX: relative to the largest entry of the expected tensor. MIXED: value + 1e-4 * |expected|
- * (or another share that the metadata names). REL: relative to each expected entry. */
+/* How far values may be apart. ABS: absolute. MAX: relative to the largest entry of the expected tensor.
+ * MIXED: value + 1e-4 * |expected| (or another share that the metadata names). REL: relative to each expected
+ * entry. */
 typedef enum parity_mode { PARITY_ABS, PARITY_MAX, PARITY_MIXED, PARITY_REL } parity_mode;
 /* Tolerance for tensor `name`: from metadata `tol` (longest prefix) if present, else the given one. */
 void parity_tolerance(const parity_case *c, const char *name, parity_mode *mode, double *value);
 /* Compare with entry `name` of the golden. Counts, sizes and non-finite values must agree too. */
-fet_status parity_compare(parity_case *c, const char *name, const void *actual, fet_dtype type, int64_t count, parity_mode mode, double tolerance);
+fet_status parity_compare(parity_case *c, const char *name, const void *actual, fet_dtype type, int64_t count,
+                          parity_mode mode, double tolerance);
 /* The same for one number. */
 fet_status parity_compare_one(parity_case *c, const char *name, double actual, parity_mode mode, double tolerance);
 /* Note an error measured by the kind itself. */
@@ -40,7 +43,7 @@ void parity_note(parity_case *c, const char *name, double error, double toleranc
 typedef struct parity_kind {
     const char *kind;        /* "data.resize" */
     fet_status (*run)(parity_case *c);
-    const char *folder;      /* not NULL: for what is no safetensors: found as this path below a root, e.g. "data/images/bad" or "images/bad" */
+    const char *folder;      /* not NULL: for what is no safetensors: the end of its path, e.g. "images/bad" */
 } parity_kind;
 extern const parity_kind parity_kinds[]; /* kinds.c: ended by kind NULL */
 

@@ -1,10 +1,10 @@
-/* Vision transformers out of golden files; see vit_case.h. Opening, names and batches are here; what is computed with them is in
- * vit_check.c. */
+/* Vision transformers out of golden files; see vit_case.h. Opening, names and batches are here; what is
+ * computed with them is in vit_check.c. */
 #include "parity/vit_case.h"
 
 #include <string.h>
 
-/* ---- names -------------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------------------- */
 
 typedef struct renaming {
     const char *golden, *own;
@@ -40,7 +40,7 @@ const char *vit_name(const char *golden, char out[200])
     return out;
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------------------ */
 
 static fet_status fill(vit_case *v, const parity_case *from, const fet__entry *e, fet__param *p)
 {
@@ -88,7 +88,7 @@ static fet_status all_filled(const vit_case *v)
     return FET_OK;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------- */
 
 static fet_status open_base(vit_case *v)
 {

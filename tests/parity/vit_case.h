@@ -1,5 +1,6 @@
-/* A vision transformer out of a golden file: the model from metadata, tensors under our names, batches as the model wants them, one
- * program with logits, loss, residual stream and gradients. Shared by the kinds hydra.vit_*. */
+/* A vision transformer out of a golden file: the model from metadata, tensors under our names, batches as the
+ * model wants them, one program with logits, loss, residual stream and gradients. Shared by the kinds
+ * hydra.vit_*. */
 #ifndef FET_PARITY_VIT_CASE_H
 #define FET_PARITY_VIT_CASE_H
 
@@ -16,15 +17,18 @@ typedef struct vit_case {
     double *images, *labels; /* of all batches; images NHWC */
 } vit_case;
 
-/* Model with the base parameters and, when `adapter` is not NULL, that adapter attached and filled from the golden's param.*. */
+/* Model with the base parameters and, when `adapter` is not NULL, that adapter attached and filled from the
+ * golden's param.*. */
 fet_status vit_open(vit_case *v, parity_case *c, const char *adapter);
 void vit_close(vit_case *v);
-/* Our name for a golden's: "blocks.0.attn.hydra_proj_par.down_proj.weight" is "blocks.0.attn.proj.hydra.par.down.weight", "..attn.lora_q_down"
- * is "..attn.q.lora.down.weight". Returns out. */
+/* Our name for a golden's: "blocks.0.attn.hydra_proj_par.down_proj.weight" is
+ * "blocks.0.attn.proj.hydra.par.down.weight", "..attn.lora_q_down" is "..attn.q.lora.down.weight". Returns
+ * out. */
 const char *vit_name(const char *golden, char out[200]);
 /* Logits, loss, out.embed and out.block*, gradients of every grad.* of the golden, on batch 0. */
 fet_status vit_check_graph(vit_case *v);
-/* Logits and loss of an evaluation step (fet__step) on a batch: compares with `logits_name`, and with "loss" when check_loss. */
+/* Logits and loss of an evaluation step (fet__step) on a batch: compares with `logits_name`, and with "loss"
+ * when check_loss. */
 fet_status vit_check_step(vit_case *v, const char *logits_name, bool check_loss);
 /* Merge the adapter: out.merged.* and out.merged_logits. */
 fet_status vit_check_merge(vit_case *v);

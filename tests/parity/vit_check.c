@@ -1,11 +1,12 @@
-/* What is computed of a vision transformer and compared: one graph with residual stream and gradients, evaluation steps, merging. */
+/* What is computed of a vision transformer and compared: one graph with residual stream and gradients,
+ * evaluation steps, merging. */
 #include "parity/vit_case.h"
 
 #include <string.h>
 
 #define GRAD "grad."
 
-/* ---- the graph ---------------------------------------------------------------------------------------------------------- */
+/* ---- the graph ------------------------------------------------------------------------------------------- */
 
 typedef struct traced {
     fet__graph *g;
@@ -167,7 +168,7 @@ done:
     return st;
 }
 
-/* ---- steps and merging ---------------------------------------------------------------------------------------------------- */
+/* ---- steps and merging ----------------------------------------------------------------------------------- */
 
 fet_status vit_check_step(vit_case *v, const char *logits_name, bool check_loss)
 {
