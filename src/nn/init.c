@@ -46,6 +46,8 @@ void fet__init_fill(void *data, fet_dtype t, int64_t count, fet__init init, uint
         memset(data, 0, (size_t)count * fet__dtype_bytes(t));
         return;
     }
+    /* Every element is a function of its index alone, so threads change nothing. */
+#pragma omp parallel for schedule(static) num_threads(fet__threads())
     for (i = 0; i < count; i++) {
         double v = draw(init, seed, stream, (uint64_t)i);
         if (t == FET_F64)
