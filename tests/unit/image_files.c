@@ -17,8 +17,11 @@ void bytes_add(bytes *b, const void *data, size_t size)
 {
     if (size == 0)
         return;
-    b->data = realloc(b->data, b->size + size);
-    require(b->data != NULL);
+    if (b->size + size > b->capacity) {
+        b->capacity = 2 * (b->size + size);
+        b->data = realloc(b->data, b->capacity);
+        require(b->data != NULL);
+    }
     memcpy(b->data + b->size, data, size);
     b->size += size;
 }

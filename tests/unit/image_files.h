@@ -8,7 +8,7 @@
 /* A growing file in memory. */
 typedef struct bytes {
     uint8_t *data;
-    size_t size;
+    size_t size, capacity;
 } bytes;
 void bytes_add(bytes *b, const void *data, size_t size);
 void bytes_add_le(bytes *b, uint64_t value, int count);

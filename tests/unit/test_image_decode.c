@@ -190,7 +190,6 @@ static void png_side_chunks(void **state)
         png_form f = { .height = 5, .width = 4, .depth = 8, .color_type = 2, .rows = im.pixels, .row_bytes = 12 };
 
         png_chunk(&extra, chunks[i].type, chunks[i].data, chunks[i].size);
-        print_message("%s\n", chunks[i].type);
         f.extra = &extra;
         expect_decodes(png_make(&f), &im, 0);
         f.extra = NULL;
@@ -374,7 +373,7 @@ static void exif_damage_is_harmless(void **state)
     (void)state;
     fet_set_log(count_warning, NULL);
     for (size_t length = 0; length < exif.size; length++) {
-        bytes cut = { exif.data, length }, b = jpeg_make(&im, &(jpeg_form){ .exif = &cut });
+        bytes cut = { exif.data, length, 0 }, b = jpeg_make(&im, &(jpeg_form){ .exif = &cut });
         fet__image back;
 
         warnings = 0;

@@ -39,9 +39,15 @@ static double largest_difference(const image_made *m, const fet__entry *e)
     size_t count = (size_t)m->height * m->width * 3;
 
     for (size_t i = 0; i < count; i++) {
-        double d = m->planes ? (double)m->planes[i] - ((const float *)e->data)[i]
-                             : m->picture.pixels[i] - ((const uint8_t *)e->data)[i];
+        float plane;
+        double d;
 
+        if (m->planes) {
+            memcpy(&plane, (const uint8_t *)e->data + i * sizeof plane, sizeof plane); /* not aligned in the file */
+            d = (double)m->planes[i] - (double)plane;
+        } else {
+            d = m->picture.pixels[i] - ((const uint8_t *)e->data)[i];
+        }
         worst = fabs(d) > worst ? fabs(d) : worst;
     }
     return worst;
