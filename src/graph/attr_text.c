@@ -16,13 +16,30 @@ typedef struct field {
 #define AT(member) offsetof(fet__attr, member)
 #define CONV(op)                                                                                                       \
     {op, "stride", K_PAIR, AT(conv.stride)}, {op, "pad", K_PAIR, AT(conv.pad)},                                        \
-        {op, "dilation", K_PAIR, AT(conv.dilation)}, {op, "groups", K_INT, AT(conv.groups)}
+        {op, "dilation", K_PAIR, AT(conv.dilation)},                                                                   \
+    {                                                                                                                  \
+        op, "groups", K_INT, AT(conv.groups)                                                                           \
+    }
 #define POOL(op)                                                                                                       \
-    {op, "kernel", K_PAIR, AT(pool.kernel)}, {op, "stride", K_PAIR, AT(pool.stride)}, {op, "pad", K_PAIR, AT(pool.pad)}
-#define SLICE(op) {op, "start", K_RANK, AT(slice.start)}, {op, "step", K_RANK, AT(slice.step)}
+    {op, "kernel", K_PAIR, AT(pool.kernel)}, {op, "stride", K_PAIR, AT(pool.stride)},                                  \
+    {                                                                                                                  \
+        op, "pad", K_PAIR, AT(pool.pad)                                                                                \
+    }
+#define SLICE(op)                                                                                                      \
+    {op, "start", K_RANK, AT(slice.start)},                                                                            \
+    {                                                                                                                  \
+        op, "step", K_RANK, AT(slice.step)                                                                             \
+    }
 #define RESIZE(op)                                                                                                     \
-    {op, "bicubic", K_INT, AT(resize.bicubic)}, {op, "align_corners", K_INT, AT(resize.align_corners)}
-#define ATTENTION(op) {op, "heads", K_INT, AT(attention.heads)}, {op, "scale", K_DOUBLE, AT(attention.scale)}
+    {op, "bicubic", K_INT, AT(resize.bicubic)},                                                                        \
+    {                                                                                                                  \
+        op, "align_corners", K_INT, AT(resize.align_corners)                                                           \
+    }
+#define ATTENTION(op)                                                                                                  \
+    {op, "heads", K_INT, AT(attention.heads)},                                                                         \
+    {                                                                                                                  \
+        op, "scale", K_DOUBLE, AT(attention.scale)                                                                     \
+    }
 
 static const field fields[] = {
     {FET__OP_POW_INT, "n", K_INT, AT(power.n)},

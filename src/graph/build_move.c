@@ -71,8 +71,8 @@ fet__node *fet__slice(fet__graph *g, fet__node *x, int axis, int64_t start, int6
     if (axis < 0)
         axis += x->shape.rank;
     if (axis < 0 || axis >= x->shape.rank || start < 0 || stop <= start || stop > x->shape.dim[axis])
-        return fet__refuse_build(g, FET__OP_SLICE, &x, 1, "no [%lld, %lld) on axis %d", (long long)start, (long long)stop,
-                                 axis);
+        return fet__refuse_build(g, FET__OP_SLICE, &x, 1, "no [%lld, %lld) on axis %d", (long long)start,
+                                 (long long)stop, axis);
     size = x->shape;
     if (stop - start == size.dim[axis])
         return x;

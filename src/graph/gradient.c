@@ -166,7 +166,8 @@ static fet_status name_unreached(const sweep *s)
     }
     if (missing > SHOWN)
         fet__text_printf(&t, " and %d more", missing - SHOWN);
-    st = missing ? FET_FAIL(FET_E_ARG, "gradient: the loss does not reach %s", t.failed ? "some tensors" : t.s) : FET_OK;
+    st =
+        missing ? FET_FAIL(FET_E_ARG, "gradient: the loss does not reach %s", t.failed ? "some tensors" : t.s) : FET_OK;
     fet__text_fini(&t);
     return st;
 }

@@ -17,8 +17,8 @@ typedef struct fet__roots {
 } fet__roots;
 
 struct fet__graph {
-    fet__arena arena;  /* nodes, their input lists, names, constants, groups */
-    fet__node **node;  /* by id; NULL where a parsed text left a number out */
+    fet__arena arena; /* nodes, their input lists, names, constants, groups */
+    fet__node **node; /* by id; NULL where a parsed text left a number out */
     int count, capacity;
     fet__roots output, assign;
     const char **scope; /* stack of whole scope texts */
@@ -60,18 +60,20 @@ typedef struct fet__rule {
     /* Type and shape of `draft` from its inputs and attributes. Where the operator leaves them open, draft holds what the
      * caller gave (`shaped`: it gave a shape) and infer checks it. */
     fet_status (*infer)(fet__node *draft, bool shaped);
-    void (*vjp)(fet__vjp *a);                       /* NULL: no rule of its own */
+    void (*vjp)(fet__vjp *a);                         /* NULL: no rule of its own */
     fet__node *(*lower)(fet__graph *g, fet__node *n); /* fused operators only */
     double (*flops)(const fet__node *n);
-    fet__traffic traffic; /* ALL: inputs and output; NONE: a view or nothing to read; PART: reads only as much as it writes */
-    uint32_t blocked;     /* inputs that no gradient passes (a condition) */
-    uint32_t covered;     /* inputs that vjp serves; when another one is wanted the node is lowered */
+    fet__traffic
+        traffic; /* ALL: inputs and output; NONE: a view or nothing to read; PART: reads only as much as it writes */
+    uint32_t blocked; /* inputs that no gradient passes (a condition) */
+    uint32_t covered; /* inputs that vjp serves; when another one is wanted the node is lowered */
 } fet__rule;
 const fet__rule *fet__rule_of(fet__op op);
 /* "matmul: <reason>: [4, 17, 48] x [32, 10]" as FET_E_ARG. */
 fet_status fet__refuse(const fet__node *draft, const char *format, ...) FET_PRINTF(2, 3);
 /* The same when no node exists yet. */
-fet__node *fet__refuse_build(fet__graph *g, fet__op op, fet__node *const *in, int count, const char *format, ...) FET_PRINTF(5, 6);
+fet__node *fet__refuse_build(fet__graph *g, fet__op op, fet__node *const *in, int count, const char *format, ...)
+    FET_PRINTF(5, 6);
 double fet__flops_none(const fet__node *n);
 double fet__flops_element(const fet__node *n); /* one an output element */
 

@@ -16,7 +16,8 @@ static fet__node *join_heads(fet__graph *g, fet__node *x)
 {
     fet__node *y = fet__transpose(g, x, (int[]){0, 2, 1, 3});
 
-    return y ? fet__reshape(g, y, FET_SHAPE(y->shape.dim[0], y->shape.dim[1], y->shape.dim[2] * y->shape.dim[3])) : NULL;
+    return y ? fet__reshape(g, y, FET_SHAPE(y->shape.dim[0], y->shape.dim[1], y->shape.dim[2] * y->shape.dim[3]))
+             : NULL;
 }
 
 static fet__node *add_bias(fet__graph *g, fet__node *scores, fet__node *bias)
@@ -35,7 +36,8 @@ typedef struct parts {
 static parts probabilities(fet__graph *g, const fet__node *n, fet__node *bias)
 {
     int64_t heads = n->attr.attention.heads;
-    parts a = {take_part(g, n->input[0], 0, heads), take_part(g, n->input[0], 1, heads), take_part(g, n->input[0], 2, heads), NULL};
+    parts a = {take_part(g, n->input[0], 0, heads), take_part(g, n->input[0], 1, heads),
+               take_part(g, n->input[0], 2, heads), NULL};
     fet__node *s = fet__scale(g, fet__matmul(g, a.q, a.k, false, true), n->attr.attention.scale);
 
     if (s && bias)

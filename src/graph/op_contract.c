@@ -34,7 +34,10 @@ fet_status fet__infer_matmul(fet__node *n, bool shaped)
         return fet__refuse(n, "operands need two axes or more");
     if (cols_of(a, ta) != rows_of(b, tb))
         return fet__refuse(n, ta || tb ? "inner sizes differ (%s stored transposed)" : "inner sizes differ%s",
-                           !(ta || tb) ? "" : ta && tb ? "both" : ta ? "left" : "right");
+                           !(ta || tb) ? ""
+                           : ta && tb  ? "both"
+                           : ta        ? "left"
+                                       : "right");
     if (a->shape.rank != b->shape.rank && a->shape.rank != 2 && b->shape.rank != 2)
         return fet__refuse(n, "leading axes differ");
     n->dtype = a->dtype;
@@ -124,7 +127,8 @@ static fet_status conv_shape(const fet__node *n, const fet__shape *x, const fet_
         int64_t size = x->dim[1 + i] + 2 * (int64_t)n->attr.conv.pad[i];
 
         if (size < reach)
-            return fet__refuse(n, "the kernel reaches over %lld, the padded image has %lld", (long long)reach, (long long)size);
+            return fet__refuse(n, "the kernel reaches over %lld, the padded image has %lld", (long long)reach,
+                               (long long)size);
         y->dim[1 + i] = (size - reach) / n->attr.conv.stride[i] + 1;
     }
     return FET_OK;

@@ -269,8 +269,8 @@ static fet_status attention_inputs(fet__node *n, const fet__node *bias)
     t = qkv->shape.dim[1];
     if (bias && (bias->shape.rank != 4 || bias->shape.dim[1] != heads || bias->shape.dim[2] != t ||
                  bias->shape.dim[3] != t || qkv->shape.dim[0] % bias->shape.dim[0] != 0))
-        return fet__refuse(n, "the bias is not [G, %lld, %lld, %lld] with G dividing %lld", (long long)heads, (long long)t,
-                           (long long)t, (long long)qkv->shape.dim[0]);
+        return fet__refuse(n, "the bias is not [G, %lld, %lld, %lld] with G dividing %lld", (long long)heads,
+                           (long long)t, (long long)t, (long long)qkv->shape.dim[0]);
     n->dtype = qkv->dtype;
     n->shape = qkv->shape;
     n->shape.dim[2] /= 3;
@@ -350,7 +350,8 @@ static fet_status group_instr(const fet__node *n, int i)
     const int arg[3] = {in->a, in->b, in->c};
     int need;
 
-    if (in->op >= FET__OP_COUNT || (!fet__is_element((fet__op)in->op) && in->op != FET__OP_RANDOM && in->op != FET__OP_FILL))
+    if (in->op >= FET__OP_COUNT ||
+        (!fet__is_element((fet__op)in->op) && in->op != FET__OP_RANDOM && in->op != FET__OP_FILL))
         return fet__refuse(n, "instruction %d is not element-wise", i);
     need = fet__op_rows[in->op].least;
     for (int k = 0; k < 3; k++) {

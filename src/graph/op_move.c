@@ -59,8 +59,8 @@ static fet_status slice_within(const fet__node *n, const fet__shape *part, const
 
         if (start < 0 || step < 1 || part->dim[i] < 1 || part->dim[i] > whole->dim[i] ||
             start + step * (part->dim[i] - 1) >= whole->dim[i])
-            return fet__refuse(n, "axis %d: %lld elements from %lld by %lld do not lie in %lld", i, (long long)part->dim[i],
-                               (long long)start, (long long)step, (long long)whole->dim[i]);
+            return fet__refuse(n, "axis %d: %lld elements from %lld by %lld do not lie in %lld", i,
+                               (long long)part->dim[i], (long long)start, (long long)step, (long long)whole->dim[i]);
     }
     return FET_OK;
 }

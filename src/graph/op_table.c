@@ -83,9 +83,10 @@ enum {
 #define ROW(id, ...) ROW_##id,
     ROWS(ROW)
 #undef ROW
-    ROW_COUNT
+        ROW_COUNT
 };
-#define X(id, name, least, most, class) _Static_assert((int)ROW_##id == (int)FET__OP_##id, "row of " name " is out of order");
+#define X(id, name, least, most, class)                                                                                \
+    _Static_assert((int)ROW_##id == (int)FET__OP_##id, "row of " name " is out of order");
 #include "tensor/ops.def"
 #undef X
 _Static_assert((int)ROW_COUNT == (int)FET__OP_COUNT, "one row per operator");
@@ -132,8 +133,8 @@ static fet_status refuse(fet__op op, fet__node *const *in, int count, const char
 
     vsnprintf(reason, sizeof reason, format, args);
     for (int i = 0; i < count && i < FET__MAX_INPUTS; i++)
-        fet__text_printf(&t, "%s%s%s", i == 0 ? ": " : " x ", in[i]->dtype == FET_F32 ? "" : fet__dtype_name(in[i]->dtype),
-                         fet__shape_text(&in[i]->shape));
+        fet__text_printf(&t, "%s%s%s", i == 0 ? ": " : " x ",
+                         in[i]->dtype == FET_F32 ? "" : fet__dtype_name(in[i]->dtype), fet__shape_text(&in[i]->shape));
     st = FET_FAIL(FET_E_ARG, "%s: %s%s", fet__op_rows[op].name, reason, t.s ? t.s : "");
     fet__text_fini(&t);
     return st;

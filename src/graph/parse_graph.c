@@ -148,8 +148,8 @@ static fet_status parse_const(reader *r, fet__node *n)
     char *value;
 
     if (accept(r, "value=<"))
-        return FET_FAIL(FET_E_FORMAT, "graph text, line %d: a constant of %lld elements was printed without its data", r->line,
-                        (long long)count);
+        return FET_FAIL(FET_E_FORMAT, "graph text, line %d: a constant of %lld elements was printed without its data",
+                        r->line, (long long)count);
     if (count > (int64_t)strlen(r->s) || !accept(r, "value=["))
         return wrong(r, "a constant's value is expected");
     value = fet__arena_alloc(&r->g->arena, (size_t)count, size);
@@ -229,7 +229,8 @@ static fet_status parse_braces(reader *r, fet__node *n)
     fet_status st = FET_OK;
 
     if (!accept(r, " {"))
-        return n->op == FET__OP_CONST || n->op == FET__OP_INPUT || n->op == FET__OP_GROUP ? wrong(r, "{ is expected") : FET_OK;
+        return n->op == FET__OP_CONST || n->op == FET__OP_INPUT || n->op == FET__OP_GROUP ? wrong(r, "{ is expected")
+                                                                                          : FET_OK;
     if (n->op == FET__OP_CONST) {
         st = parse_const(r, n);
     } else if (n->op == FET__OP_GROUP) {

@@ -182,7 +182,8 @@ static fet__node *simplify(fet__graph *g, fet__node *n)
     case FET__OP_MUL: return mul(g, in[0], in[1]);
     case FET__OP_DIV: return divide(g, in[0], in[1]);
     case FET__OP_NEG: return negate(g, in[0]);
-    case FET__OP_POW_INT: return n->attr.power.n == 1 ? in[0] : n->attr.power.n == 0 ? fet__fill(g, n->dtype, n->shape, 1) : NULL;
+    case FET__OP_POW_INT:
+        return n->attr.power.n == 1 ? in[0] : n->attr.power.n == 0 ? fet__fill(g, n->dtype, n->shape, 1) : NULL;
     case FET__OP_WHERE: return where(n);
     case FET__OP_CAST: return cast(n);
     case FET__OP_STOP_GRADIENT: return in[0];

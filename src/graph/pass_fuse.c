@@ -9,7 +9,8 @@ static fet__node *lone_linear(const fet__node *n, int i, const int *uses)
 {
     fet__node *x = n->input[i];
 
-    if (x->op != FET__OP_LINEAR || uses[x->id] != 1 || x->backward != n->backward || x->copy != n->copy || x->input_count > 3)
+    if (x->op != FET__OP_LINEAR || uses[x->id] != 1 || x->backward != n->backward || x->copy != n->copy ||
+        x->input_count > 3)
         return NULL;
     return x;
 }
@@ -21,7 +22,8 @@ static bool is_zero(const fet__node *n)
     return fet__is_fill(n, &v) && v == 0;
 }
 
-static fet_status become_linear(fet__graph *g, fet__node *n, const fet__node *linear, fet__activation act, fet__node *residual)
+static fet_status become_linear(fet__graph *g, fet__node *n, const fet__node *linear, fet__activation act,
+                                fet__node *residual)
 {
     fet__node **in = fet__arena_alloc(&g->arena, 4, sizeof *in);
     int count = linear->input_count;

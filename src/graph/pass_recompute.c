@@ -17,10 +17,11 @@ typedef struct plan {
     fet__graph *g;
     fet__node **order;
     int count;
-    unsigned char *late;     /* by id: backward half */
-    unsigned char *wanted;   /* by id: a forward value that a backward node reads */
-    unsigned char *possible; /* by id: cheap and all inputs at hand: 1 + nodes to compute before it, on the longest way */
-    fet__node **copy;        /* by id */
+    unsigned char *late;   /* by id: backward half */
+    unsigned char *wanted; /* by id: a forward value that a backward node reads */
+    unsigned char
+        *possible;    /* by id: cheap and all inputs at hand: 1 + nodes to compute before it, on the longest way */
+    fet__node **copy; /* by id */
 } plan;
 
 static int64_t bytes_of(const fet__node *n)
@@ -35,7 +36,8 @@ static bool is_source(const fet__node *n)
 
 static bool is_cheap(const fet__node *n)
 {
-    return fet__is_element(n->op) || n->op == FET__OP_BROADCAST || n->op == FET__OP_RANDOM || n->op == FET__OP_LAYER_NORM;
+    return fet__is_element(n->op) || n->op == FET__OP_BROADCAST || n->op == FET__OP_RANDOM ||
+           n->op == FET__OP_LAYER_NORM;
 }
 
 static bool at_hand(const plan *p, const fet__node *n)

@@ -15,10 +15,8 @@ static fet_status check_leaf(const fet__node *n)
             return FET_FAIL(FET_E_BUG, "graph: leaf %%%d (%s) does not fit its entry in the store", n->id,
                             n->name ? fet__show(n->name) : "?");
         return FET_OK;
-    case FET__OP_CONST:
-        return n->value ? FET_OK : FET_FAIL(FET_E_BUG, "graph: constant %%%d has no value", n->id);
-    default:
-        return n->name ? FET_OK : FET_FAIL(FET_E_BUG, "graph: input %%%d has no name", n->id);
+    case FET__OP_CONST: return n->value ? FET_OK : FET_FAIL(FET_E_BUG, "graph: constant %%%d has no value", n->id);
+    default: return n->name ? FET_OK : FET_FAIL(FET_E_BUG, "graph: input %%%d has no name", n->id);
     }
 }
 

@@ -11,10 +11,10 @@
 #include "graph/graph.h"
 
 /* The message in the log says why. */
-#define assert_ok(expr)                                              \
-    do {                                                             \
-        if ((expr) != FET_OK)                                        \
-            fail_msg("%s: %s", #expr, fet_error_message());          \
+#define assert_ok(expr)                                                                                                \
+    do {                                                                                                               \
+        if ((expr) != FET_OK)                                                                                          \
+            fail_msg("%s: %s", #expr, fet_error_message());                                                            \
     } while (0)
 
 typedef struct fixture {

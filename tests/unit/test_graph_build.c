@@ -45,7 +45,8 @@ static void test_fail_from_outside(void **state)
     fet__scope_push(f->g, "head");
     fet__scope_push(f->g, "");
     fet__scope_pop(f->g);
-    refused(f, fet__graph_fail(f->g, FET_E_DATA, "image size %d is too small", 3), "image size 3 is too small (in head)");
+    refused(f, fet__graph_fail(f->g, FET_E_DATA, "image size %d is too small", 3),
+            "image size 3 is too small (in head)");
     assert_int_equal(fet__graph_status(f->g), FET_E_DATA);
 }
 
@@ -77,7 +78,8 @@ static void test_missing_inputs(void **state)
 static void test_broadcasts(void **state)
 {
     fixture *f = *state;
-    fet__node *x = input(f, "x", FET_SHAPE(4, 1, 5)), *y = input(f, "y", FET_SHAPE(3, 1)), *s = input(f, "s", fet__shape_scalar());
+    fet__node *x = input(f, "x", FET_SHAPE(4, 1, 5)), *y = input(f, "y", FET_SHAPE(3, 1)),
+              *s = input(f, "s", fet__shape_scalar());
 
     shaped(fet__add(f->g, x, y), "[4, 3, 5]");
     shaped(fet__mul(f->g, s, y), "[3, 1]");
@@ -132,7 +134,8 @@ static void test_shapes_of_images(void **state)
 static void test_shapes_of_fused(void **state)
 {
     fixture *f = *state;
-    fet__node *x = input(f, "x", FET_SHAPE(4, 17, 48)), *w = input(f, "w", FET_SHAPE(96, 48)), *b = input(f, "b", FET_SHAPE(96));
+    fet__node *x = input(f, "x", FET_SHAPE(4, 17, 48)), *w = input(f, "w", FET_SHAPE(96, 48)),
+              *b = input(f, "b", FET_SHAPE(96));
     fet__node *gamma = input(f, "gamma", FET_SHAPE(48)), *labels = fet__input(f->g, "l", FET_I32, FET_SHAPE(4));
 
     shaped(fet__linear(f->g, x, w, b), "[4, 17, 96]");
@@ -227,7 +230,8 @@ static void test_order_skips_the_dead(void **state)
 static void test_costs(void **state)
 {
     fixture *f = *state;
-    fet__node *x = input(f, "x", FET_SHAPE(5, 48)), *w = input(f, "w", FET_SHAPE(96, 48)), *y = fet__linear_nobias(f->g, x, w);
+    fet__node *x = input(f, "x", FET_SHAPE(5, 48)), *w = input(f, "w", FET_SHAPE(96, 48)),
+              *y = fet__linear_nobias(f->g, x, w);
     fet__cost c = fet__node_cost(y);
 
     assert_true(c.flops == 2.0 * 5 * 48 * 96);

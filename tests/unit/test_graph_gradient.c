@@ -13,7 +13,8 @@ static fet__node *mlp(fixture *f)
     fet__node *x = input(f, "x", FET_SHAPE(4, 17, 48));
     fet__node *h = fet__linear(f->g, x, param(f, "fc1.weight", FET_SHAPE(96, 48)), param(f, "fc1.bias", FET_SHAPE(96)));
 
-    h = fet__linear(f->g, fet__gelu(f->g, h), param(f, "fc2.weight", FET_SHAPE(48, 96)), param(f, "fc2.bias", FET_SHAPE(48)));
+    h = fet__linear(f->g, fet__gelu(f->g, h), param(f, "fc2.weight", FET_SHAPE(48, 96)),
+                    param(f, "fc2.bias", FET_SHAPE(48)));
     return fet__sum_all(f->g, h);
 }
 
@@ -145,7 +146,8 @@ static void test_second_gradient_lowers(void **state)
 static void test_attention_lowers_for_its_bias(void **state)
 {
     fixture *f = *state;
-    fet__node *qkv = param(f, "qkv", FET_SHAPE(4, 5, 24)), *bias = param(f, "bias", FET_SHAPE(2, 2, 5, 5)), *loss, *grad;
+    fet__node *qkv = param(f, "qkv", FET_SHAPE(4, 5, 24)), *bias = param(f, "bias", FET_SHAPE(2, 2, 5, 5)), *loss,
+              *grad;
 
     loss = fet__sum_all(f->g, fet__attention(f->g, qkv, bias, 2, 0.5));
     assert_ok(fet__gradient(f->g, loss, &qkv, 1, false, &grad));

@@ -12,14 +12,16 @@ static void groups_to(fixture *f, const char *want)
 static void test_chain_with_broadcasts(void **state)
 {
     fixture *f = *state;
-    fet__node *x = input(f, "x", FET_SHAPE(4, 8)), *b = param(f, "b", FET_SHAPE(8)), *s = input(f, "s", fet__shape_scalar());
+    fet__node *x = input(f, "x", FET_SHAPE(4, 8)), *b = param(f, "b", FET_SHAPE(8)),
+              *s = input(f, "s", fet__shape_scalar());
 
     fet__output(f->g, "y", fet__mul(f->g, fet__gelu(f->g, fet__add(f->g, x, b)), s));
-    groups_to(f, "%0 f32[4,8] = input() {name=\"x\"}\n"
-                 "%2 f32[] = input() {name=\"s\"}\n"
-                 "%3 f32[1,8] = reshape($b)\n"
-                 "%9 f32[4,8] = group(%0, %3, %2) {full=[4,8] axes=[]; r3 = add(r0, r1); r4 = gelu(r3); r5 = mul(r4, r2)}\n"
-                 "output \"y\" %9\n");
+    groups_to(
+        f, "%0 f32[4,8] = input() {name=\"x\"}\n"
+           "%2 f32[] = input() {name=\"s\"}\n"
+           "%3 f32[1,8] = reshape($b)\n"
+           "%9 f32[4,8] = group(%0, %3, %2) {full=[4,8] axes=[]; r3 = add(r0, r1); r4 = gelu(r3); r5 = mul(r4, r2)}\n"
+           "output \"y\" %9\n");
 }
 
 static void test_sum_at_the_end(void **state)
@@ -53,7 +55,8 @@ static void test_shared_values_stay_nodes(void **state)
 {
     fixture *f = *state;
     fet__node *x = input(f, "x", FET_SHAPE(4, 8)), *s = input(f, "s", FET_SHAPE(4, 1));
-    fet__node *wide = fet__broadcast(f->g, s, FET_SHAPE(4, 8)), *a = fet__add(f->g, fet__unary(f->g, FET__OP_EXP, x), wide);
+    fet__node *wide = fet__broadcast(f->g, s, FET_SHAPE(4, 8)),
+              *a = fet__add(f->g, fet__unary(f->g, FET__OP_EXP, x), wide);
 
     fet__output(f->g, "y", fet__mul(f->g, fet__unary(f->g, FET__OP_TANH, a), wide));
     fet__output(f->g, "z", fet__softmax(f->g, a));
@@ -69,16 +72,19 @@ static void test_shared_values_stay_nodes(void **state)
 static void test_dropout_in_f64(void **state)
 {
     fixture *f = *state;
-    fet__node *x = fet__input(f->g, "x", FET_F64, FET_SHAPE(4, 8)), *step = fet__input(f->g, "step", FET_I32, fet__shape_scalar());
+    fet__node *x = fet__input(f->g, "x", FET_F64, FET_SHAPE(4, 8)),
+              *step = fet__input(f->g, "step", FET_I32, fet__shape_scalar());
     fet__node *count = fet__input(f->g, "n", FET_I32, FET_SHAPE(4, 8));
-    fet__node *mask = fet__compare(f->g, FET__GE, fet__random(f->g, step, 9, 2, FET_F64, FET_SHAPE(4, 8)), fet__scalar(f->g, FET_F64, 0.25));
+    fet__node *mask = fet__compare(f->g, FET__GE, fet__random(f->g, step, 9, 2, FET_F64, FET_SHAPE(4, 8)),
+                                   fet__scalar(f->g, FET_F64, 0.25));
 
     x = fet__mul(f->g, x, fet__cast(f->g, count, FET_F64));
     fet__output(f->g, "y", fet__mul(f->g, x, mask));
     groups_to(f, "%0 f64[4,8] = input() {name=\"x\"}\n"
                  "%1 i32[] = input() {name=\"step\"}\n"
                  "%2 i32[4,8] = input() {name=\"n\"}\n"
-                 "%9 f64[4,8] = group(%1, %2, %0) {full=[4,8] axes=[]; r3 = random(r0, seed=9, stream=2); r4 = fill(value=0.25); "
+                 "%9 f64[4,8] = group(%1, %2, %0) {full=[4,8] axes=[]; r3 = random(r0, seed=9, stream=2); r4 = "
+                 "fill(value=0.25); "
                  "r5 = compare(r3, r4, relation=ge); r6 = cast(r1); r7 = mul(r2, r6); r8 = mul(r7, r5)}\n"
                  "output \"y\" %9\n");
 }

@@ -265,7 +265,8 @@ static fet_status evaluate(void *user, const fet__node *n, void *out)
     for (int64_t i = 0; i < fet__shape_count(&n->shape); i++) {
         sum = 0;
         for (int k = 0; k < 2; k++)
-            sum += n->input[k]->op == FET__OP_CONST ? ((const float *)n->input[k]->value)[i] : (float)n->input[k]->attr.fill.value;
+            sum += n->input[k]->op == FET__OP_CONST ? ((const float *)n->input[k]->value)[i]
+                                                    : (float)n->input[k]->attr.fill.value;
         ((float *)out)[i] = sum;
     }
     return FET_OK;
@@ -275,7 +276,8 @@ static void test_fold(void **state)
 {
     fixture *f = *state;
     fet__node *c = fet__const(f->g, FET_F32, FET_SHAPE(3), (float[]){1, 2, 4}), *x = input(f, "x", FET_SHAPE(3));
-    fet__node *big = fet__add(f->g, fet__fill(f->g, FET_F32, FET_SHAPE(4096, 4096), 1), fet__fill(f->g, FET_F32, FET_SHAPE(4096, 4096), 2));
+    fet__node *big = fet__add(f->g, fet__fill(f->g, FET_F32, FET_SHAPE(4096, 4096), 1),
+                              fet__fill(f->g, FET_F32, FET_SHAPE(4096, 4096), 2));
     int calls = 0;
 
     c = fet__add(f->g, fet__add(f->g, c, fet__fill(f->g, FET_F32, FET_SHAPE(3), 0.5)), c);
@@ -327,7 +329,8 @@ static fet__graph *training_step(fixture *f)
     loss = fet__reshape(g, loss, fet__shape_scalar());
     assert_ok(fet__gradient(g, loss, wrt, 4, false, grad));
     for (int i = 0; i < 4; i++)
-        fet__assign(g, wrt[i], fet__sub(g, wrt[i], fet__mul(g, fet__input(g, "lr", FET_F32, fet__shape_scalar()), grad[i])));
+        fet__assign(g, wrt[i],
+                    fet__sub(g, wrt[i], fet__mul(g, fet__input(g, "lr", FET_F32, fet__shape_scalar()), grad[i])));
     fet__output(g, "loss", loss);
     assert_ok(fet__graph_optimize(g, NULL, NULL));
     return g;

@@ -22,9 +22,9 @@ static void test_every_row_is_complete(void **state)
 /* These have no derivative, and nothing else has none. */
 static void test_which_have_no_derivative(void **state)
 {
-    const fet__op none[] = {FET__OP_INPUT,         FET__OP_PARAM,  FET__OP_STATE, FET__OP_CONST, FET__OP_COMPARE,
-                            FET__OP_STOP_GRADIENT, FET__OP_RANDOM, FET__OP_IOTA,  FET__OP_FILL,  FET__OP_ARGMAX,
-                            FET__OP_MAX_POOL_INDEX};
+    const fet__op none[] = {FET__OP_INPUT,   FET__OP_PARAM,         FET__OP_STATE,         FET__OP_CONST,
+                            FET__OP_COMPARE, FET__OP_STOP_GRADIENT, FET__OP_RANDOM,        FET__OP_IOTA,
+                            FET__OP_FILL,    FET__OP_ARGMAX,        FET__OP_MAX_POOL_INDEX};
     int without = 0;
 
     (void)state;
@@ -45,19 +45,25 @@ static bool is_core(const fet__node *n)
 /* One node of each fused operator. */
 static fet__node *example(fixture *f, fet__op op)
 {
-    fet__node *x = input(f, "x", FET_SHAPE(3, 6)), *v = input(f, "v", FET_SHAPE(6)), *l = fet__input(f->g, "l", FET_I32, FET_SHAPE(3));
-    fet__node *qkv = input(f, "qkv", FET_SHAPE(4, 5, 12)), *bias = input(f, "bias", FET_SHAPE(2, 2, 5, 5)), *r = input(f, "r", FET_SHAPE(3, 2));
-    fet__node *b = input(f, "b", FET_SHAPE(2)), *w = input(f, "w", FET_SHAPE(2, 6)), *dy = input(f, "dy", FET_SHAPE(4, 5, 4));
+    fet__node *x = input(f, "x", FET_SHAPE(3, 6)), *v = input(f, "v", FET_SHAPE(6)),
+              *l = fet__input(f->g, "l", FET_I32, FET_SHAPE(3));
+    fet__node *qkv = input(f, "qkv", FET_SHAPE(4, 5, 12)), *bias = input(f, "bias", FET_SHAPE(2, 2, 5, 5)),
+              *r = input(f, "r", FET_SHAPE(3, 2));
+    fet__node *b = input(f, "b", FET_SHAPE(2)), *w = input(f, "w", FET_SHAPE(2, 6)),
+              *dy = input(f, "dy", FET_SHAPE(4, 5, 4));
     fet__attr attr = {.raw = {0}};
 
     switch (op) {
-    case FET__OP_LINEAR: attr.linear.activation = FET__ACT_GELU; return fet__make(f->g, op, (fet__node *[]){x, w, b, r}, 4, &attr, FET_F32, NULL);
+    case FET__OP_LINEAR:
+        attr.linear.activation = FET__ACT_GELU;
+        return fet__make(f->g, op, (fet__node *[]){x, w, b, r}, 4, &attr, FET_F32, NULL);
     case FET__OP_SOFTMAX_GRAD: return fet__make(f->g, op, (fet__node *[]){x, x}, 2, NULL, FET_F32, NULL);
     case FET__OP_LAYER_NORM: return fet__layer_norm(f->g, x, v, v, 1e-6);
     case FET__OP_LAYER_NORM_DX: return fet__make(f->g, op, (fet__node *[]){x, v, x}, 3, NULL, FET_F32, NULL);
     case FET__OP_LAYER_NORM_DGAMMA: return fet__make(f->g, op, (fet__node *[]){x, x}, 2, NULL, FET_F32, NULL);
     case FET__OP_CROSS_ENTROPY: return fet__cross_entropy(f->g, x, l, 0.1);
-    case FET__OP_CROSS_ENTROPY_GRAD: return fet__make(f->g, op, (fet__node *[]){x, l, input(f, "d", FET_SHAPE(3))}, 3, NULL, FET_F32, NULL);
+    case FET__OP_CROSS_ENTROPY_GRAD:
+        return fet__make(f->g, op, (fet__node *[]){x, l, input(f, "d", FET_SHAPE(3))}, 3, NULL, FET_F32, NULL);
     case FET__OP_ATTENTION: return fet__attention(f->g, qkv, bias, 2, 0.5);
     case FET__OP_ATTENTION_GRAD:
         attr.attention.heads = 2;

@@ -22,8 +22,10 @@ static void test_operators_with_attributes(void **state)
     y = fet__conv2d(f->g, x, w, &c);
     fet__output(f->g, "conv", fet__sum_all(f->g, fet__mul(f->g, y, y)));
     fet__output(f->g, "pool", fet__max_pool(f->g, fet__resize(f->g, x, 5, 5, true, true), &p));
-    fet__output(f->g, "part", fet__slice_all(f->g, x, (int64_t[]){0, 1, 0, 2}, (int64_t[]){1, 3, 2, 1}, FET_SHAPE(2, 2, 3, 4)));
-    fet__output(f->g, "back", fet__reduce_max(f->g, fet__roll(f->g, fet__transpose(f->g, x, (int[]){0, 3, 1, 2}), 2, 3), 10));
+    fet__output(f->g, "part",
+                fet__slice_all(f->g, x, (int64_t[]){0, 1, 0, 2}, (int64_t[]){1, 3, 2, 1}, FET_SHAPE(2, 2, 3, 4)));
+    fet__output(f->g, "back",
+                fet__reduce_max(f->g, fet__roll(f->g, fet__transpose(f->g, x, (int[]){0, 3, 1, 2}), 2, 3), 10));
     fet__output(f->g, "odd \"name\"\n", fet__pow_int(f->g, x, -3));
     round_trip(f);
     assert_non_null(strstr(printed(f->g), "output \"odd \\x22name\\x22\\x0a\" "));
@@ -51,7 +53,9 @@ static void test_gradients_and_groups(void **state)
     step = fet__input(f->g, "step", FET_I32, fet__shape_scalar());
     fet__scope_push(f->g, "blocks.0");
     y = fet__gelu(f->g, fet__linear(f->g, input(f, "x", FET_SHAPE(128, 64)), wrt[0], wrt[1]));
-    y = fet__mul(f->g, y, fet__compare(f->g, FET__GT, fet__random(f->g, step, 18446744073709551615u, 5, FET_F32, y->shape), fet__scalar(f->g, FET_F32, 0.1)));
+    y = fet__mul(f->g, y,
+                 fet__compare(f->g, FET__GT, fet__random(f->g, step, 18446744073709551615u, 5, FET_F32, y->shape),
+                              fet__scalar(f->g, FET_F32, 0.1)));
     y = fet__linear_nobias(f->g, y, param(f, "v", FET_SHAPE(6, 80)));
     fet__scope_pop(f->g);
     y = fet__sum_all(f->g, fet__mul(f->g, y, y));
@@ -105,7 +109,8 @@ static void test_wrong_texts(void **state)
 static void test_damaged_texts(void **state)
 {
     fixture *f = *state;
-    fet__node *w = param(f, "w", FET_SHAPE(3, 4)), *y = fet__softmax(f->g, fet__linear(f->g, input(f, "x", FET_SHAPE(2, 4)), w, NULL));
+    fet__node *w = param(f, "w", FET_SHAPE(3, 4)),
+              *y = fet__softmax(f->g, fet__linear(f->g, input(f, "x", FET_SHAPE(2, 4)), w, NULL));
     char text[4096];
 
     y = fet__mul(f->g, y, fet__gelu(f->g, y));
@@ -130,8 +135,11 @@ static void test_damaged_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_operators_with_attributes), TEST(test_constants_and_scopes), TEST(test_gradients_and_groups),
-        TEST(test_wrong_texts),               TEST(test_damaged_texts),
+        TEST(test_operators_with_attributes),
+        TEST(test_constants_and_scopes),
+        TEST(test_gradients_and_groups),
+        TEST(test_wrong_texts),
+        TEST(test_damaged_texts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
