@@ -149,13 +149,13 @@ static fet_status build(work *w)
     FET_TRY(fet__graph_create(&w->b.g));
     w->b.store = w->store;
     w->b.hooks = &w->adapter->hooks;
-    w->b.dtype = FET_F32;
+    w->b.dtype = w->c->reference ? FET_F64 : FET_F32;
     w->b.train = w->v->given_masks;
     w->b.mask = given_mask;
     w->b.mask_user = w;
-    x = fet__input(w->b.g, "x", FET_F32, x_entry->shape);
+    x = fet__input(w->b.g, "x", w->b.dtype, x_entry->shape);
     y = fet__nn_linear(&w->b, LAYER, x, gy_entry->shape.dim[gy_entry->shape.rank - 1], &o);
-    loss = fet__sum_all(w->b.g, fet__mul(w->b.g, y, fet__input(w->b.g, "gy", FET_F32, gy_entry->shape)));
+    loss = fet__sum_all(w->b.g, fet__mul(w->b.g, y, fet__input(w->b.g, "gy", w->b.dtype, gy_entry->shape)));
     FET_TRY(fet__graph_status(w->b.g));
     FET_TRY(fet__adapter_check_used(w->adapter, &w->b));
     want_all(w, x);
@@ -182,7 +182,7 @@ static fet_status feed(work *w, const char *input, const char *entry)
     if (!slot)
         return FET_OK;
     FET_TRY(parity_doubles(w->c, entry, &values, &n));
-    fet__convert(slot, FET_F32, values, FET_F64, n);
+    fet__convert(slot, w->b.dtype, values, FET_F64, n);
 done:
     fet__free(values);
     return st;
@@ -201,13 +201,13 @@ static fet_status run(work *w)
     FET_TRY(feed(w, "mul_seq", name));
     FET_TRY(fet__program_run(w->p));
     snprintf(name, sizeof name, "out.%s.y", w->v->name);
-    FET_TRY(parity_compare(w->c, name, fet__program_output(w->p, "y"), FET_F32,
+    FET_TRY(parity_compare(w->c, name, fet__program_output(w->p, "y"), w->b.dtype,
                            fet__shape_count(&fet__tensors_find(w->c->t, "in.gy")->shape), PARITY_ABS, 1e-5));
     for (int i = 0; i < w->wrt_count; i++) {
         snprintf(name, sizeof name, "grad.%s.%s", w->v->name, w->wrt_name[i]);
         snprintf(own, sizeof own, "grad.%s", w->wrt_name[i]);
-        FET_TRY(parity_compare(w->c, name, fet__program_output(w->p, own), FET_F32, fet__shape_count(&w->wrt[i]->shape),
-                               PARITY_MAX, 1e-5));
+        FET_TRY(parity_compare(w->c, name, fet__program_output(w->p, own), w->wrt[i]->dtype,
+                               fet__shape_count(&w->wrt[i]->shape), PARITY_MAX, 1e-5));
     }
 done:
     return st;

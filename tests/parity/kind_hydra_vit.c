@@ -103,7 +103,7 @@ static fet_status train(vit_case *v, const recipe *r, double *loss, double *rate
     for (int64_t k = 0; k < r->epochs * r->per_epoch; k++) {
         int64_t epoch = k / r->per_epoch;
         rate[k] = fet__schedule_at(&r->s, epoch > 0 ? (double)(epoch - 1) : 0); /* the lag of methods/hydra.md 4.4 */
-        vit_feed(v, &s, k % v->batches);
+        vit_feed(v, s.images, FET_F32, s.labels, k % v->batches);
         if (s.step)
             *s.step = (int32_t)k;
         fet__optimizer_bind(&r->o, s.program, k, rate[k]);

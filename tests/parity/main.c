@@ -11,14 +11,15 @@ typedef struct runner {
     int passed, failed;
 } runner;
 
-static const char usage[] = "usage: parity [--only GLOB[,GLOB]] [--reference] DIR...\n"
-                            "Checks every *.safetensors below DIR that has a kind in its metadata, and the folders "
-                            "that are a kind of their own.\n"
-                            "  --only GLOB[,GLOB]  kinds to check (hydra.*,data.optim*); default: all\n"
-                            "  --reference         graphs run by the reference kernels alone\n"
-                            "A line a file: pass or FAIL, kind, file, largest error, tolerance. Exit status: 0 all "
-                            "passed, 1 not so, 2 wrong usage.\n"
-                            "Example: parity --only 'hydra.*' golden\n";
+static const char usage[] =
+    "usage: parity [--only GLOB[,GLOB]] [--reference] DIR...\n"
+    "Checks every *.safetensors below DIR that has a kind in its metadata, and the folders "
+    "that are a kind of their own.\n"
+    "  --only GLOB[,GLOB]  kinds to check (hydra.*,data.optim*); default: all\n"
+    "  --reference         graphs run by the reference kernels alone, in double where that can be\n"
+    "A line a file: pass or FAIL, kind, file, largest error, tolerance. Exit status: 0 all "
+    "passed, 1 not so, 2 wrong usage.\n"
+    "Example: parity --only 'hydra.*' golden\n";
 
 static bool selected(const runner *r, const char *kind)
 {

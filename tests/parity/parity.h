@@ -17,7 +17,8 @@ typedef struct parity_case {
     double worst_error, worst_tolerance;
     char worst_name[160];
     bool *seen;              /* per entry of t: compared or noted; main.c fails a golden of which a result was forgotten */
-    bool reference;          /* run graphs by the reference kernels alone (--reference) */
+    bool reference;          /* run graphs by the reference kernels alone, in double where the kind builds the graph */
+    double **record;         /* not NULL: keep what would be compared, per entry of t (tests/golden makes goldens so) */
 } parity_case;
 
 /* Metadata as number or text; the defaults are for absent keys. */

@@ -196,10 +196,10 @@ void vit_close(vit_case *v)
     fet__free(v->labels);
 }
 
-void vit_feed(const vit_case *v, fet__step *s, int64_t i)
+void vit_feed(const vit_case *v, void *images, fet_dtype type, int32_t *labels, int64_t i)
 {
     int64_t values = (int64_t)v->batch * v->m->arch.height * v->m->arch.width * 3;
 
-    fet__convert(s->images, FET_F32, v->images + i * values, FET_F64, values);
-    fet__convert(s->labels, FET_I32, v->labels + i * v->batch, FET_F64, v->batch);
+    fet__convert(images, type, v->images + i * values, FET_F64, values);
+    fet__convert(labels, FET_I32, v->labels + i * v->batch, FET_F64, v->batch);
 }

@@ -32,7 +32,7 @@ fet_status vit_check_graph(vit_case *v);
 fet_status vit_check_step(vit_case *v, const char *logits_name, bool check_loss);
 /* Merge the adapter: out.merged.* and out.merged_logits. */
 fet_status vit_check_merge(vit_case *v);
-/* Copy batch i into a step's inputs. */
-void vit_feed(const vit_case *v, fet__step *s, int64_t i);
+/* Batch i into a program's inputs. */
+void vit_feed(const vit_case *v, void *images, fet_dtype type, int32_t *labels, int64_t i);
 
 #endif

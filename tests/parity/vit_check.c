@@ -13,7 +13,8 @@ typedef struct traced {
     fet__program *p;
     fet__node **leaf, **grad;
     fet__param **param;
-    int count; /* gradients */
+    int count;      /* gradients */
+    fet_dtype type; /* of activations; parameters and their gradients are float32 */
 } traced;
 
 static void traced_fini(traced *t)
@@ -94,14 +95,14 @@ done:
 static fet_status build(const vit_case *v, traced *t)
 {
     fet__program_options po = {.reference = v->c->reference};
-    fet__build b = {.dtype = FET_F32};
+    fet__build b = {.dtype = t->type};
     fet__node *images, *labels, *features, *logits, *loss;
     char name[220];
     fet_status st;
 
     FET_TRY(fet__graph_create(&t->g));
     b.g = t->g;
-    images = fet__input(t->g, "images", FET_F32, FET_SHAPE(v->batch, v->m->arch.height, v->m->arch.width, 3));
+    images = fet__input(t->g, "images", t->type, FET_SHAPE(v->batch, v->m->arch.height, v->m->arch.width, 3));
     labels = fet__input(t->g, "labels", FET_I32, FET_SHAPE(v->batch));
     FET_TRY(fet__model_build(v->m, &b, images, &features, &logits));
     loss = fet__scale(t->g, fet__sum_all(t->g, fet__cross_entropy(t->g, logits, labels, 0)), 1.0 / v->batch);
@@ -120,32 +121,32 @@ done:
 }
 
 static fet_status compare_output(const vit_case *v, const traced *t, const char *name, const char *output,
-                                 int64_t count, parity_mode mode, double tolerance)
+                                 fet_dtype type, int64_t count, parity_mode mode, double tolerance)
 {
     const void *values = fet__program_output(t->p, output);
 
     if (!values)
         return FET_FAIL(FET_E_BUG, "the program lost output %s", output);
-    return parity_compare(v->c, name, values, FET_F32, count, mode, tolerance);
+    return parity_compare(v->c, name, values, type, count, mode, tolerance);
 }
 
 static fet_status compare(const vit_case *v, const traced *t)
 {
-    int64_t stream = 0;
+    int64_t logits = (int64_t)v->batch * v->m->arch.classes;
     char name[220], own[200];
     fet_status st;
 
-    FET_TRY(compare_output(v, t, "out.logits", "logits", (int64_t)v->batch * v->m->arch.classes, PARITY_ABS, 5e-6));
-    FET_TRY(compare_output(v, t, "loss", "loss", 1, PARITY_ABS, 1e-6));
+    FET_TRY(compare_output(v, t, "out.logits", "logits", t->type, logits, PARITY_ABS, 5e-6));
+    FET_TRY(compare_output(v, t, "loss", "loss", t->type, 1, PARITY_ABS, 1e-6));
     for (int i = 0; i < fet__tensors_count(v->c->t); i++) {
         const fet__entry *e = fet__tensors_at(v->c->t, i);
-        stream = fet__shape_count(&e->shape);
+        int64_t count = fet__shape_count(&e->shape);
         if (strcmp(e->name, "out.embed") == 0 || strncmp(e->name, "out.block", 9) == 0)
-            FET_TRY(compare_output(v, t, e->name, e->name, stream, PARITY_ABS, 5e-6));
+            FET_TRY(compare_output(v, t, e->name, e->name, t->type, count, PARITY_ABS, 5e-6));
         if (strncmp(e->name, GRAD, strlen(GRAD)) != 0)
             continue;
         snprintf(name, sizeof name, GRAD "%s", vit_name(e->name + strlen(GRAD), own));
-        FET_TRY(compare_output(v, t, e->name, name, stream, PARITY_MAX, 1e-5));
+        FET_TRY(compare_output(v, t, e->name, name, FET_F32, count, PARITY_MAX, 1e-5));
     }
 done:
     return st;
@@ -153,14 +154,11 @@ done:
 
 fet_status vit_check_graph(vit_case *v)
 {
-    traced t = {0};
-    fet__step view = {0};
+    traced t = {.type = v->c->reference ? FET_F64 : FET_F32};
     fet_status st;
 
     FET_TRY(build(v, &t));
-    view.images = fet__program_input(t.p, "images");
-    view.labels = fet__program_input(t.p, "labels");
-    vit_feed(v, &view, 0);
+    vit_feed(v, fet__program_input(t.p, "images"), t.type, fet__program_input(t.p, "labels"), 0);
     FET_TRY(fet__program_run(t.p));
     FET_TRY(compare(v, &t));
 done:
@@ -181,7 +179,7 @@ fet_status vit_check_step(vit_case *v, const char *logits_name, bool check_loss)
     FET_TRY(FET_NEW(all, v->batches * count));
     FET_TRY(fet__step_create(&s, v->m, &o));
     for (int64_t i = 0; i < v->batches; i++) {
-        vit_feed(v, &s, i);
+        vit_feed(v, s.images, FET_F32, s.labels, i);
         FET_TRY(fet__program_run(s.program));
         memcpy(all + i * count, s.logits, (size_t)count * sizeof *all);
     }
