@@ -18,3 +18,5 @@ add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FIL
 add_test(NAME parity_project COMMAND parity ${PROJECT_SOURCE_DIR}/tests/golden)
 set_tests_properties(parity_shared parity_project PROPERTIES TIMEOUT 300 ENVIRONMENT "OMP_WAIT_POLICY=passive")
 set_tests_properties(parity_shared PROPERTIES SKIP_RETURN_CODE 77)
+add_test(NAME parity_runner COMMAND sh ${parity_here}/runner_test.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/tests/golden)
+set_tests_properties(parity_runner PROPERTIES TIMEOUT 60)

@@ -1,0 +1,17 @@
+# make_golden: makes the reference tensors of this folder again (build it, then make_golden tests/golden). The test makes a set in the
+# build folder and checks it, so that the maker stays true to the kinds.
+set(golden_here ${CMAKE_CURRENT_LIST_DIR})
+set(parity_here ${PROJECT_SOURCE_DIR}/tests/parity)
+file(GLOB golden_sources CONFIGURE_DEPENDS ${golden_here}/*.c ${parity_here}/*.c)
+list(REMOVE_ITEM golden_sources ${parity_here}/main.c)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+add_executable(make_golden ${golden_sources})
+target_include_directories(make_golden PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+foreach(layer train model adapter nn exec graph store image metric tensor base)
+  target_link_libraries(make_golden PRIVATE fet_${layer})
+endforeach()
+target_link_libraries(make_golden PRIVATE fettle_flags PkgConfig::JANSSON)
+add_test(NAME golden_make COMMAND make_golden ${CMAKE_CURRENT_BINARY_DIR}/golden_made)
+add_test(NAME golden_made COMMAND parity ${CMAKE_CURRENT_BINARY_DIR}/golden_made)
+set_tests_properties(golden_make PROPERTIES TIMEOUT 120 FIXTURES_SETUP golden_made)
+set_tests_properties(golden_made PROPERTIES TIMEOUT 120 FIXTURES_REQUIRED golden_made ENVIRONMENT "OMP_WAIT_POLICY=passive")
