@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const float imagenet_mean[3] = { 0.485f, 0.456f, 0.406f }, imagenet_std[3] = { 0.229f, 0.224f, 0.225f };
+static const float imagenet_mean[3] = {0.485f, 0.456f, 0.406f}, imagenet_std[3] = {0.229f, 0.224f, 0.225f};
 
 typedef struct recipe {
     const char *text;
@@ -43,7 +43,7 @@ done:
 static fet_status make_short(image_made *m, const recipe *r, fet__filter f)
 {
     fet_status st;
-    fet__image next = { 0 }, direct = { 0 };
+    fet__image next = {0}, direct = {0};
     int crop, used = 0;
     const char *rest = r->text + r->used;
 
@@ -72,7 +72,7 @@ done:
 
 static fet_status make_box(image_made *m, const recipe *r, fet__filter f)
 {
-    fet__image next = { 0 };
+    fet__image next = {0};
     fet_status st = fet__image_resize(&next, &m->picture, r->n[0], r->n[1], r->n[2], r->n[3], r->n[4], r->n[4], f);
 
     if (st == FET_OK)
@@ -82,8 +82,9 @@ static fet_status make_box(image_made *m, const recipe *r, fet__filter f)
 
 static fet_status make_size(image_made *m, const recipe *r, fet__filter f)
 {
-    fet__image next = { 0 };
-    fet_status st = fet__image_resize(&next, &m->picture, 0, 0, m->picture.height, m->picture.width, r->n[0], r->n[1], f);
+    fet__image next = {0};
+    fet_status st =
+        fet__image_resize(&next, &m->picture, 0, 0, m->picture.height, m->picture.width, r->n[0], r->n[1], f);
 
     if (st == FET_OK)
         take(&m->picture, &next);
@@ -92,7 +93,7 @@ static fet_status make_size(image_made *m, const recipe *r, fet__filter f)
 
 static fet_status follow(image_made *m, const char *text)
 {
-    recipe r = { .text = text };
+    recipe r = {.text = text};
     fet__filter f;
     fet_status (*step)(image_made *, const recipe *, fet__filter) = NULL;
     int *n = r.n;
@@ -113,7 +114,7 @@ fet_status image_make(image_made *out, const char *folder, const char *name)
     fet_status st;
     const char *slash = strrchr(name, '/');
     char *file = NULL, *path = NULL;
-    fet__decode_options o = { 0 };
+    fet__decode_options o = {0};
 
     memset(out, 0, sizeof *out);
     if (!slash)

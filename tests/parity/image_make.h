@@ -1,5 +1,5 @@
-/* Makes the picture that a tensor name of the decode and resize goldens describes. Shared by the parity runner and the unit
- * tests. */
+/* Makes the picture that a tensor name of the decode and resize goldens describes. Shared by the parity runner and
+ * the unit tests. */
 #ifndef FET_PARITY_IMAGE_MAKE_H
 #define FET_PARITY_IMAGE_MAKE_H
 

@@ -1,5 +1,5 @@
-/* Pictures: data.decode and data.resize (tensors named after a picture file and a recipe), and the folder of bad pictures,
- * where what happens to each file is part of the contract. */
+/* Pictures: data.decode and data.resize (tensors named after a picture file and a recipe), and the folder of bad
+ * pictures, where what happens to each file is part of the contract. */
 #include "parity/image_make.h"
 #include "parity/parity.h"
 
@@ -49,8 +49,8 @@ fet_status parity_resize(parity_case *c)
 
 /* ---- bad pictures -------------------------------------------------------------------------------------------- */
 
-/* What must happen to a file: MAY when the specification leaves it open. `words`: one of these, '|' between, is in the
- * message. */
+/* What must happen to a file: MAY when the specification leaves it open. `words`: one of these, '|' between, is in
+ * the message. */
 typedef enum verdict { REFUSED, READ, MAY } verdict;
 typedef struct bad_row {
     const char *file;
@@ -59,27 +59,27 @@ typedef struct bad_row {
 } bad_row;
 
 static const bad_row bad_rows[] = {
-    { "bad_crc.png", REFUSED, "checksum|crc|stream" },
-    { "bad_depth.png", REFUSED, "malformed" },
-    { "chunk_len_overflow.png", REFUSED, "malformed|truncated" },
-    { "empty.jpg", REFUSED, "empty" },
-    { "exif_bad_offset.jpg", READ, NULL },
-    { "exif_loop.jpg", READ, NULL },
-    { "garbage_scan.jpg", MAY, "JPEG" },
-    { "huge_dims.jpg", REFUSED, "too large" },
-    { "huge_dims.png", REFUSED, "too large" },
-    { "idat_bomb.png", MAY, "PNG" },
-    { "palette_index_oob.png", MAY, "PNG" },
-    { "palette_missing.png", REFUSED, "malformed" },
-    { "short_idat.png", REFUSED, "short|enough|truncated|end" },
-    { "soi_only.jpg", REFUSED, "truncated" },
-    { "text.jpg", REFUSED, "not a JPEG" },
-    { "truncated.png", REFUSED, "truncated" },
-    { "truncated.webp", REFUSED, "truncated" },
-    { "truncated_half.jpg", REFUSED, "truncated" },
-    { "truncated_header.jpg", REFUSED, "truncated" },
-    { "zero_dims.jpg", REFUSED, "malformed" },
-    { "zero_width.png", REFUSED, "malformed" },
+    {"bad_crc.png", REFUSED, "checksum|crc|stream"},
+    {"bad_depth.png", REFUSED, "malformed"},
+    {"chunk_len_overflow.png", REFUSED, "malformed|truncated"},
+    {"empty.jpg", REFUSED, "empty"},
+    {"exif_bad_offset.jpg", READ, NULL},
+    {"exif_loop.jpg", READ, NULL},
+    {"garbage_scan.jpg", MAY, "JPEG"},
+    {"huge_dims.jpg", REFUSED, "too large"},
+    {"huge_dims.png", REFUSED, "too large"},
+    {"idat_bomb.png", MAY, "PNG"},
+    {"palette_index_oob.png", MAY, "PNG"},
+    {"palette_missing.png", REFUSED, "malformed"},
+    {"short_idat.png", REFUSED, "short|enough|truncated|end"},
+    {"soi_only.jpg", REFUSED, "truncated"},
+    {"text.jpg", REFUSED, "not a JPEG"},
+    {"truncated.png", REFUSED, "truncated"},
+    {"truncated.webp", REFUSED, "truncated"},
+    {"truncated_half.jpg", REFUSED, "truncated"},
+    {"truncated_header.jpg", REFUSED, "truncated"},
+    {"zero_dims.jpg", REFUSED, "malformed"},
+    {"zero_width.png", REFUSED, "malformed"},
 };
 
 static bool has_any(const char *message, const char *words)
