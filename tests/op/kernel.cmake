@@ -1,4 +1,4 @@
 # Kernels: every row of every table against the reference, and the reference against definitions.
-foreach(part contract)
+foreach(part contract element move)
   fettle_test(kernel_${part} SOURCES ${CMAKE_CURRENT_LIST_DIR}/test_kernel_${part}.c ${CMAKE_CURRENT_LIST_DIR}/kernel_case.c USES kernel tensor base)
 endforeach()
