@@ -1,5 +1,6 @@
-/* The random changes of training pictures: flip, random resized crop, pad and crop, colour jitter. Which draws are made, and
- * in which order, depends on the arguments alone, so a picture's changes can be repeated from its random stream. */
+/* The random changes of training pictures: flip, random resized crop, pad and crop, colour jitter. Which draws are
+ * made, and in which order, depends on the arguments alone, so a picture's changes can be repeated from its random
+ * stream. */
 #include "image/image_int.h"
 
 #include <math.h>
@@ -11,7 +12,8 @@
 void fet__image_flip(fet__image *im)
 {
     for (int y = 0; y < im->height; y++) {
-        uint8_t *left = im->pixels + (size_t)y * im->width * CHANNELS, *right = left + ((size_t)im->width - 1) * CHANNELS;
+        uint8_t *left = im->pixels + (size_t)y * im->width * CHANNELS,
+                *right = left + ((size_t)im->width - 1) * CHANNELS;
 
         for (; left < right; left += CHANNELS, right -= CHANNELS) {
             uint8_t pixel[CHANNELS];
@@ -78,7 +80,8 @@ fet_status fet__image_pad_crop(fet__image *out, const fet__image *in, int pad, i
     if (pad < 0 || size <= 0)
         return FET_FAIL(FET_E_ARG, "random crop: padding %d and size %d must not be negative", pad, size);
     if (height < size || width < size)
-        return FET_FAIL(FET_E_DATA, "random crop: %d x %d pixels (height x width), padded by %d, are smaller than the crop of %d",
+        return FET_FAIL(FET_E_DATA,
+                        "random crop: %d x %d pixels (height x width), padded by %d, are smaller than the crop of %d",
                         in->height, in->width, pad, size);
     st = fet__image_create(out, size, size);
     if (st != FET_OK)
@@ -88,20 +91,20 @@ fet_status fet__image_pad_crop(fet__image *out, const fet__image *in, int pad, i
     rows = overlap(&y, top, in->height, size);
     columns = overlap(&x, left, in->width, size);
     for (int i = y; i < y + rows; i++)
-        memcpy(out->pixels + ((size_t)i * size + x) * CHANNELS, in->pixels + ((size_t)(top + i) * in->width + (left + x)) * CHANNELS,
-               (size_t)columns * CHANNELS);
+        memcpy(out->pixels + ((size_t)i * size + x) * CHANNELS,
+               in->pixels + ((size_t)(top + i) * in->width + (left + x)) * CHANNELS, (size_t)columns * CHANNELS);
     return FET_OK;
 }
 
-/* All four factors and the order are drawn whether or not they are used: switching one operation off leaves the others'
- * draws as they were. */
+/* All four factors and the order are drawn whether or not they are used: switching one operation off leaves the
+ * others' draws as they were. */
 void fet__image_jitter(fet__image *im, const fet__jitter *j, fet__rng *r)
 {
-    static void (*const change[4])(fet__image *, double) = { fet__color_brightness, fet__color_contrast, fet__color_saturation,
-                                                             fet__color_hue };
-    const double width[4] = { j->brightness, j->contrast, j->saturation, j->hue };
+    static void (*const change[4])(fet__image *, double) = {fet__color_brightness, fet__color_contrast,
+                                                            fet__color_saturation, fet__color_hue};
+    const double width[4] = {j->brightness, j->contrast, j->saturation, j->hue};
     double factor[4];
-    int32_t order[4] = { 0, 1, 2, 3 };
+    int32_t order[4] = {0, 1, 2, 3};
 
     for (int i = 0; i < 4; i++) {
         double low = i == 3 ? -width[i] : fmax(0.0, 1.0 - width[i]), high = i == 3 ? width[i] : 1.0 + width[i];

@@ -1,7 +1,7 @@
-/* BMP, strictly: uncompressed 1, 4, 8, 16, 24 and 32 bits per pixel with the headers of 12, 40, 52, 56, 108 and 124 bytes,
- * bit fields, either row order. Run-length and embedded forms are refused by name. Alpha is dropped.
+/* BMP, strictly: uncompressed 1, 4, 8, 16, 24 and 32 bits per pixel with the headers of 12, 40, 52, 56, 108 and
+ * 124 bytes, bit fields, either row order. Run-length and embedded forms are refused by name. Alpha is dropped.
  *
- *     14 bytes file header (offset of the pixels at 10) | header | bit masks | palette | rows, each padded to 4 bytes */
+ *     file header of 14 bytes (pixels' offset at 10) | header | bit masks | palette | rows, padded to 4 bytes each */
 #include "image/image_int.h"
 
 #include <string.h>
@@ -66,7 +66,7 @@ static fet_status check_form(const bmp *b)
 /* Masks lie at the same place in the larger headers and behind the small one. */
 static fet_status read_masks(bmp *b, size_t *end)
 {
-    static const uint32_t plain16[3] = { 0x7C00, 0x03E0, 0x001F }, plain32[3] = { 0xFF0000, 0x00FF00, 0x0000FF };
+    static const uint32_t plain16[3] = {0x7C00, 0x03E0, 0x001F}, plain32[3] = {0xFF0000, 0x00FF00, 0x0000FF};
     size_t masks = FILE_HEADER + INFO_HEADER;
 
     memcpy(b->mask, b->bits == 16 ? plain16 : plain32, sizeof b->mask);
@@ -138,7 +138,7 @@ static fet_status check_rows(const bmp *b)
     return have < last || (have - last) / b->row_bytes < (size_t)b->height - 1 ? truncated(b) : FET_OK;
 }
 
-/* ---- rows --------------------------------------------------------------------------------------------------- */
+/* ---- rows ---- */
 
 /* Colours beyond the palette are black. */
 static void row_of_indices(const bmp *b, uint8_t *rgb, const uint8_t *row)
@@ -184,7 +184,7 @@ static void row_of_bytes(const bmp *b, uint8_t *rgb, const uint8_t *row)
 
 fet_status fet__bmp_probe(int *height, int *width, int *orientation, const fet__encoded *e)
 {
-    bmp b = { .e = e };
+    bmp b = {.e = e};
     fet_status st = read_header(&b);
 
     *height = (int)b.height;
@@ -196,7 +196,7 @@ fet_status fet__bmp_probe(int *height, int *width, int *orientation, const fet__
 fet_status fet__bmp_decode(fet__image *out, int *orientation, const fet__encoded *e)
 {
     fet_status st;
-    bmp b = { .e = e };
+    bmp b = {.e = e};
 
     *orientation = 1;
     FET_TRY(read_header(&b));

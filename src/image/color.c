@@ -1,6 +1,6 @@
 /* The four colour operations of the jitter, in place and exactly as the reference computes them on 8-bit pictures:
- * blend(D, I, f) = trunc(clip(D + f * (I - D))) in float32, with D black, the mean gray or the pixel's own gray; and the hue
- * shift through 8-bit HSV, which is lossy even for a shift of 0. */
+ * blend(D, I, f) = trunc(clip(D + f * (I - D))) in float32, with D black, the mean gray or the pixel's own gray;
+ * and the hue shift through 8-bit HSV, which is lossy even for a shift of 0. */
 #include "image/image_int.h"
 
 #include <math.h>
@@ -63,7 +63,7 @@ void fet__color_saturation(fet__image *im, double factor)
     }
 }
 
-/* ---- hue ----------------------------------------------------------------------------------------------------- */
+/* ---- hue ---- */
 
 typedef struct hsv {
     uint8_t h, s, v;
@@ -76,7 +76,7 @@ static hsv to_hsv(const uint8_t *rgb)
     float range = (float)(most - least), rc, gc, bc, hue;
 
     if (most == least)
-        return (hsv){ 0, 0, (uint8_t)most };
+        return (hsv){0, 0, (uint8_t)most};
     rc = (float)(most - r) / range;
     gc = (float)(most - g) / range;
     bc = (float)(most - b) / range;
@@ -87,7 +87,8 @@ static hsv to_hsv(const uint8_t *rgb)
     else
         hue = (float)(4.0 + (double)gc - (double)rc);
     hue = (float)fmod((double)hue / 6.0 + 1.0, 1.0);
-    return (hsv){ (uint8_t)(int)((double)hue * 255.0), (uint8_t)(int)((double)(range / (float)most) * 255.0), (uint8_t)most };
+    return (hsv){(uint8_t)(int)((double)hue * 255.0), (uint8_t)(int)((double)(range / (float)most) * 255.0),
+                 (uint8_t)most};
 }
 
 static uint8_t rounded(double x)
@@ -102,7 +103,7 @@ static void to_rgb(uint8_t *rgb, hsv c)
     double part = sixths - sector;
     uint8_t v = c.v, p = rounded(value * (1.0 - saturation)), q = rounded(value * (1.0 - saturation * part));
     uint8_t t = rounded(value * (1.0 - saturation * (1.0 - part)));
-    const uint8_t sectors[6][CHANNELS] = { { v, t, p }, { q, v, p }, { p, v, t }, { p, q, v }, { t, p, v }, { v, p, q } };
+    const uint8_t sectors[6][CHANNELS] = {{v, t, p}, {q, v, p}, {p, v, t}, {p, q, v}, {t, p, v}, {v, p, q}};
 
     for (int i = 0; i < CHANNELS; i++)
         rgb[i] = sectors[sector % 6][i];

@@ -62,22 +62,23 @@ void fet__image_fini(fet__image *im)
 fet_status fet__picture_check(const fet__encoded *e, const char *format, int64_t height, int64_t width)
 {
     if (height <= 0 || width <= 0)
-        return FET_FAIL(FET_E_FORMAT, "%s: malformed %s: its size is %lld x %lld pixels (width x height)", e->name, format,
-                        (long long)width, (long long)height);
+        return FET_FAIL(FET_E_FORMAT, "%s: malformed %s: its size is %lld x %lld pixels (width x height)", e->name,
+                        format, (long long)width, (long long)height);
     if (height > INT_MAX || width > INT_MAX || width > e->max_pixels / height)
-        return FET_FAIL(FET_E_FORMAT, "%s: too large: %lld x %lld pixels (width x height) exceed the limit of %lld", e->name,
-                        (long long)width, (long long)height, (long long)e->max_pixels);
+        return FET_FAIL(FET_E_FORMAT, "%s: too large: %lld x %lld pixels (width x height) exceed the limit of %lld",
+                        e->name, (long long)width, (long long)height, (long long)e->max_pixels);
     return FET_OK;
 }
 
-fet_status fet__picture_create(fet__image *out, const fet__encoded *e, const char *format, int64_t height, int64_t width)
+fet_status fet__picture_create(fet__image *out, const fet__encoded *e, const char *format, int64_t height,
+                               int64_t width)
 {
     fet_status st = fet__picture_check(e, format, height, width);
 
     return st == FET_OK ? fet__image_create_raw(out, (int)height, (int)width) : st;
 }
 
-/* ---- which format ------------------------------------------------------------------------------------------ */
+/* ---- which format ---- */
 
 static bool starts_with(const fet__encoded *e, size_t at, const char *text, size_t length)
 {
@@ -119,11 +120,9 @@ typedef struct codec {
 } codec;
 
 static const codec codecs[] = {
-    { is_jpeg, fet__jpeg_probe, fet__jpeg_decode },
-    { is_png, fet__png_probe, fet__png_decode },
-    { is_webp, fet__webp_probe, fet__webp_decode },
-    { is_bmp, fet__bmp_probe, fet__bmp_decode },
-    { is_pnm, fet__pnm_probe, fet__pnm_decode },
+    {is_jpeg, fet__jpeg_probe, fet__jpeg_decode}, {is_png, fet__png_probe, fet__png_decode},
+    {is_webp, fet__webp_probe, fet__webp_decode}, {is_bmp, fet__bmp_probe, fet__bmp_decode},
+    {is_pnm, fet__pnm_probe, fet__pnm_decode},
 };
 
 static fet_status refuse_unknown(const fet__encoded *e)
@@ -160,7 +159,7 @@ static void fill_encoded(fet__encoded *e, const void *data, size_t size, const f
     fet__escape(e->name, sizeof e->name, o && o->name ? o->name : "image");
 }
 
-/* ---- the doors --------------------------------------------------------------------------------------------- */
+/* ---- the doors ---- */
 
 fet_status fet__image_decode(fet__image *out, const void *data, size_t size, const fet__decode_options *o)
 {
@@ -184,7 +183,7 @@ fet_status fet__image_read(fet__image *out, const char *path, const fet__decode_
 {
     fet_status st;
     fet__map map;
-    fet__decode_options named = { 0 };
+    fet__decode_options named = {0};
 
     memset(out, 0, sizeof *out);
     if (o)

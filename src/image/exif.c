@@ -1,11 +1,18 @@
-/* EXIF: the orientation tag and nothing else, and the turn to upright. The block is a small TIFF file inside the picture,
- * as untrusted as the rest of it: a malformed one is ignored with a warning, because it never keeps the pixels from being
- * read. */
+/* EXIF: the orientation tag and nothing else, and the turn to upright. The block is a small TIFF file inside the
+ * picture, as untrusted as the rest of it: a malformed one is ignored with a warning, because it never keeps the
+ * pixels from being read. */
 #include "image/image_int.h"
 
 #include <string.h>
 
-enum { TAG_ORIENTATION = 0x0112, TAG_EXIF_FOLDER = 0x8769, TYPE_SHORT = 3, TYPE_LONG = 4, ENTRY_BYTES = 12, MAX_FOLDERS = 16 };
+enum {
+    TAG_ORIENTATION = 0x0112,
+    TAG_EXIF_FOLDER = 0x8769,
+    TYPE_SHORT = 3,
+    TYPE_LONG = 4,
+    ENTRY_BYTES = 12,
+    MAX_FOLDERS = 16
+};
 
 typedef struct tiff {
     const uint8_t *data;
@@ -92,7 +99,7 @@ static void parse(tiff *t)
 
 int fet__exif_orientation(const fet__encoded *e, const uint8_t *block, size_t size)
 {
-    tiff t = { .data = block, .size = size, .orientation = 1 };
+    tiff t = {.data = block, .size = size, .orientation = 1};
 
     if (size >= 6 && memcmp(block, "Exif\0\0", 6) == 0) {
         t.data += 6;
@@ -108,12 +115,13 @@ int fet__exif_orientation(const fet__encoded *e, const uint8_t *block, size_t si
 
 /* Where upright pixel (y, x) is stored: row y0 + y * yy + x * yx, column likewise. */
 typedef struct turn {
-    bool swap, flip_rows, flip_columns; /* rows and columns change places; then the stored row / column runs backwards */
+    bool swap, flip_rows,
+        flip_columns; /* rows and columns change places; then the stored row / column runs backwards */
 } turn;
 
 static const turn turns[9] = {
-    [1] = { false, false, false }, [2] = { false, false, true }, [3] = { false, true, true }, [4] = { false, true, false },
-    [5] = { true, false, false },  [6] = { true, true, false },  [7] = { true, true, true },  [8] = { true, false, true },
+    [1] = {false, false, false}, [2] = {false, false, true}, [3] = {false, true, true}, [4] = {false, true, false},
+    [5] = {true, false, false},  [6] = {true, true, false},  [7] = {true, true, true},  [8] = {true, false, true},
 };
 
 fet_status fet__image_upright(fet__image *im, int orientation)

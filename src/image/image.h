@@ -15,10 +15,10 @@ void fet__image_fini(fet__image *im);
 
 /* ---- decode.c (dispatch by content), jpeg.c, png.c, webp.c, pnm.c (also BMP), exif.c ---------------------- */
 typedef struct fet__decode_options {
-    int64_t max_pixels;    /* 0: 200 million */
-    bool ignore_exif;      /* true: as stored; false: upright */
-    bool allow_truncated;  /* true: a truncated JPEG gives its decoded rows, the rest gray */
-    const char *name;      /* for messages and warnings; borrowed */
+    int64_t max_pixels;   /* 0: 200 million */
+    bool ignore_exif;     /* true: as stored; false: upright */
+    bool allow_truncated; /* true: a truncated JPEG gives its decoded rows, the rest gray */
+    const char *name;     /* for messages and warnings; borrowed */
 } fet__decode_options;
 /* Decode a whole file in memory. Sizes are checked before memory is taken; nothing is printed; recoverable oddities
  * go to fet__warn. FET_E_FORMAT with "NAME: not a JPEG, PNG, WebP, BMP or PPM file (starts with 25 50 44 46)". */
@@ -31,21 +31,29 @@ fet_status fet__image_write_png(const char *path, const fet__image *im);
 
 /* ---- resize.c -------------------------------------------------------------------------------------------- */
 typedef enum fet__filter {
-    FET__NEAREST, FET__BOX, FET__BILINEAR, FET__HAMMING, FET__BICUBIC, FET__LANCZOS
+    FET__NEAREST,
+    FET__BOX,
+    FET__BILINEAR,
+    FET__HAMMING,
+    FET__BICUBIC,
+    FET__LANCZOS
 } fet__filter;
 bool fet__filter_parse(const char *s, fet__filter *out);
 const char *fet__filter_name(fet__filter f);
-/* Source box (top, left, height, width) of `in` resized to height x width: fixed-point arithmetic of Pillow, exact. */
+/* Source box (top, left, height, width) of `in` resized to height x width: fixed-point arithmetic of Pillow,
+ * exact. */
 fet_status fet__image_resize(fet__image *out, const fet__image *in, int top, int left, int box_height, int box_width,
                              int height, int width, fet__filter f);
 /* The same arithmetic in float on `channels` interleaved planes (position embeddings): antialiased, no rounding. */
-fet_status fet__resize_float(float *out, int out_h, int out_w, const float *in, int in_h, int in_w, int channels, fet__filter f);
-/* Shorter side to `size` (0: both sides exactly to `size_h` x `size_w`) and the centre crop, as AUGMENT.md section 2. */
+fet_status fet__resize_float(float *out, int out_h, int out_w, const float *in, int in_h, int in_w, int channels,
+                             fet__filter f);
+/* Shorter side to `size` (0: both sides exactly to `size_h` x `size_w`) and the centre crop, as AUGMENT.md section
+ * 2. */
 fet_status fet__image_resize_short(fet__image *out, const fet__image *in, int size, fet__filter f);
 fet_status fet__image_center_crop(fet__image *out, const fet__image *in, int height, int width);
 /* The two in one, without making what the crop then cuts away. */
-fet_status fet__image_resize_short_crop(fet__image *out, const fet__image *in, int size, int crop_height, int crop_width,
-                                        fet__filter f);
+fet_status fet__image_resize_short_crop(fet__image *out, const fet__image *in, int size, int crop_height,
+                                        int crop_width, fet__filter f);
 /* pixels -> float NHWC: (v / 255 - mean) / std. */
 void fet__image_normalize(float *out, const fet__image *im, const float mean[3], const float std[3]);
 

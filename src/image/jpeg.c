@@ -1,6 +1,6 @@
-/* JPEG through the libjpeg API of libjpeg-turbo, with its defaults: exact integer inverse DCT and smooth chroma upsampling.
- * libjpeg reports errors by a call that must not return, hence the longjmp: all state that survives it lives in one
- * jpeg_job, never in local variables. */
+/* JPEG through the libjpeg API of libjpeg-turbo, with its defaults: exact integer inverse DCT and smooth chroma
+ * upsampling. libjpeg reports errors by a call that must not return, hence the longjmp: all state that survives it
+ * lives in one jpeg_job, never in local variables. */
 #include "image/image_int.h"
 
 #include <limits.h>
@@ -36,7 +36,7 @@ static jpeg_job *job_of(j_common_ptr c)
     return c->client_data;
 }
 
-/* ---- errors, warnings, scans -------------------------------------------------------------------------------- */
+/* ---- errors, warnings, scans ---- */
 
 static _Noreturn void leave(jpeg_job *j, fet_status st)
 {
@@ -83,14 +83,14 @@ static void on_progress(j_common_ptr c)
         leave(j, FET_FAIL(FET_E_FORMAT, "%s: malformed JPEG: more than %d scans", j->e->name, MAX_SCANS));
 }
 
-/* ---- bytes from memory -------------------------------------------------------------------------------------- */
+/* ---- bytes from memory ---- */
 
-/* Called when the bytes are used up. A baseline picture may have all its pixels and only lack the end marker, so it goes
- * on with one made up: if pixels were missing, a warning follows and becomes the error (on_message). Of the other kinds
- * nobody can tell what is missing. */
+/* Called when the bytes are used up. A baseline picture may have all its pixels and only lack the end marker, so
+ * it goes on with one made up: if pixels were missing, a warning follows and becomes the error (on_message). Of
+ * the other kinds nobody can tell what is missing. */
 static boolean fill(j_decompress_ptr c)
 {
-    static const JOCTET end_marker[2] = { 0xFF, JPEG_EOI };
+    static const JOCTET end_marker[2] = {0xFF, JPEG_EOI};
     jpeg_job *j = job_of((j_common_ptr)c);
 
     j->at_end = true;
@@ -134,7 +134,7 @@ static void give_source(jpeg_job *j)
     j->c.src = &j->source;
 }
 
-/* ---- the picture -------------------------------------------------------------------------------------------- */
+/* ---- the picture ---- */
 
 static void find_orientation(jpeg_job *j)
 {
@@ -166,8 +166,8 @@ static void read_header(jpeg_job *j)
     find_orientation(j);
 }
 
-/* libjpeg keeps the coefficients of a whole progressive picture: two bytes each, up to four components, sides padded to
- * the largest block group. */
+/* libjpeg keeps the coefficients of a whole progressive picture: two bytes each, up to four components, sides
+ * padded to the largest block group. */
 static long memory_limit(const jpeg_job *j)
 {
     int64_t height = ((int64_t)j->c.image_height + 31) / 32 * 32, width = ((int64_t)j->c.image_width + 31) / 32 * 32;

@@ -1,5 +1,5 @@
-/* PNG reading through libspng: 8-bit RGB with alpha dropped (not blended), tRNS, gAMA and iCCP ignored, and 16-bit samples
- * cut to their high byte. Writing lives in png_write.c. */
+/* PNG reading through libspng: 8-bit RGB with alpha dropped (not blended), tRNS, gAMA and iCCP ignored, and 16-bit
+ * samples cut to their high byte. Writing lives in png_write.c. */
 #include "image/image_int.h"
 
 #include <string.h>
@@ -22,8 +22,9 @@ static fet_status fail(const fet__encoded *e, int code)
     return FET_FAIL(FET_E_FORMAT, "%s: malformed PNG: %s", e->name, spng_strerror(code));
 }
 
-/* The eXIf chunk may stand before or after the pixels, so it is looked for here by walking over the chunks: the same answer
- * for a probe and a decode. Its checksum is not needed: a wrong orientation is the worst that can come of it. */
+/* The eXIf chunk may stand before or after the pixels, so it is looked for here by walking over the chunks: the
+ * same answer for a probe and a decode. Its checksum is not needed: a wrong orientation is the worst that can come
+ * of it. */
 static int find_orientation(const fet__encoded *e)
 {
     size_t at = 8;
@@ -73,7 +74,7 @@ static fet_status open_png(spng_ctx **out, struct spng_ihdr *header, const fet__
 /* Deflate shrinks at most 1032 times. A file too small for its claimed pixels is refused before memory is taken. */
 static fet_status check_ratio(const struct spng_ihdr *h, const fet__encoded *e)
 {
-    static const uint8_t channels[7] = { 1, 0, 3, 1, 2, 0, 4 }; /* by colour type; libspng has refused the others */
+    static const uint8_t channels[7] = {1, 0, 3, 1, 2, 0, 4}; /* by colour type; libspng has refused the others */
     uint64_t bits = (uint64_t)h->width * h->height * h->bit_depth * channels[h->color_type % 7];
 
     return bits / 8 / 1032 > e->size ? fail(e, SPNG_EIDAT_TOO_SHORT) : FET_OK;
@@ -81,7 +82,7 @@ static fet_status check_ratio(const struct spng_ihdr *h, const fet__encoded *e)
 
 fet_status fet__png_probe(int *height, int *width, int *orientation, const fet__encoded *e)
 {
-    struct spng_ihdr header = { 0 };
+    struct spng_ihdr header = {0};
     spng_ctx *c = NULL;
     fet_status st = open_png(&c, &header, e);
 
@@ -95,7 +96,7 @@ fet_status fet__png_probe(int *height, int *width, int *orientation, const fet__
 fet_status fet__png_decode(fet__image *out, int *orientation, const fet__encoded *e)
 {
     fet_status st;
-    struct spng_ihdr header = { 0 };
+    struct spng_ihdr header = {0};
     spng_ctx *c = NULL;
     int code;
 

@@ -7,10 +7,10 @@
 
 static int encode(spng_ctx *c, const fet__image *im)
 {
-    struct spng_ihdr header = { .width = (uint32_t)im->width,
-                                .height = (uint32_t)im->height,
-                                .bit_depth = 8,
-                                .color_type = SPNG_COLOR_TYPE_TRUECOLOR };
+    struct spng_ihdr header = {.width = (uint32_t)im->width,
+                               .height = (uint32_t)im->height,
+                               .bit_depth = 8,
+                               .color_type = SPNG_COLOR_TYPE_TRUECOLOR};
     int code = spng_set_option(c, SPNG_ENCODE_TO_BUFFER, 1);
 
     if (!code)
@@ -33,8 +33,8 @@ fet_status fet__image_write_png(const char *path, const fet__image *im)
     if (!code)
         bytes = spng_get_png_buffer(c, &count, &code);
     if (code || !bytes) {
-        st = FET_FAIL(code == SPNG_EMEM ? FET_E_NOMEM : FET_E_ARG, "%s: cannot make a PNG of %d x %d pixels: %s", fet__show(path),
-                      im->width, im->height, spng_strerror(code));
+        st = FET_FAIL(code == SPNG_EMEM ? FET_E_NOMEM : FET_E_ARG, "%s: cannot make a PNG of %d x %d pixels: %s",
+                      fet__show(path), im->width, im->height, spng_strerror(code));
         goto done;
     }
     FET_TRY(fet__outfile_open(&file, path));

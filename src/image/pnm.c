@@ -1,5 +1,6 @@
-/* PPM and PGM in their binary forms, P6 and P5, with 8 or 16 bits a sample. Samples are scaled from 0..maxval to 0..255 and
- * rounded. Only the first picture of a file is read. The other letters of the family are refused by name. */
+/* PPM and PGM in their binary forms, P6 and P5, with 8 or 16 bits a sample. Samples are scaled from 0..maxval to
+ * 0..255 and rounded. Only the first picture of a file is read. The other letters of the family are refused by
+ * name. */
 #include "image/image_int.h"
 
 #include <string.h>
@@ -66,7 +67,8 @@ static fet_status read_header(pnm *p)
     char kind = (char)p->e->data[1];
 
     if (kind != '5' && kind != '6')
-        return FET_FAIL(FET_E_FORMAT, "%s: unsupported PNM file: P%c (only binary P5 and P6 are read)", p->e->name, kind);
+        return FET_FAIL(FET_E_FORMAT, "%s: unsupported PNM file: P%c (only binary P5 and P6 are read)", p->e->name,
+                        kind);
     p->channels = kind == '6' ? 3 : 1;
     p->at = 2;
     FET_TRY(read_number(p, &p->width));
@@ -98,14 +100,15 @@ static fet_status sample(const pnm *p, size_t i, uint8_t *out)
     uint32_t maxval = (uint32_t)p->maxval, value = maxval > 255 ? fet__be16(from + 2 * i) : from[i];
 
     if (value > maxval)
-        return FET_FAIL(FET_E_FORMAT, "%s: malformed PPM: sample %u exceeds the largest value %u", p->e->name, value, maxval);
+        return FET_FAIL(FET_E_FORMAT, "%s: malformed PPM: sample %u exceeds the largest value %u", p->e->name, value,
+                        maxval);
     *out = (uint8_t)((value * 255 + maxval / 2) / maxval);
     return FET_OK;
 }
 
 fet_status fet__pnm_probe(int *height, int *width, int *orientation, const fet__encoded *e)
 {
-    pnm p = { .e = e };
+    pnm p = {.e = e};
     fet_status st = read_header(&p);
 
     *height = (int)p.height;
@@ -117,7 +120,7 @@ fet_status fet__pnm_probe(int *height, int *width, int *orientation, const fet__
 fet_status fet__pnm_decode(fet__image *out, int *orientation, const fet__encoded *e)
 {
     fet_status st;
-    pnm p = { .e = e };
+    pnm p = {.e = e};
     size_t count;
 
     *orientation = 1;

@@ -1,4 +1,5 @@
-/* From a picture of any size to what a model reads: the shorter side to a size, the centre crop, the normalised floats. */
+/* From a picture of any size to what a model reads: the shorter side to a size, the centre crop, the normalised
+ * floats. */
 #include "image/image_int.h"
 
 #include <limits.h>
@@ -9,15 +10,17 @@
 /* Height and width when the shorter side becomes `size`; the longer one is cut to a whole number. */
 static fet_status short_size(int *height, int *width, const fet__image *in, int size)
 {
-    int shorter = in->height < in->width ? in->height : in->width, longer = in->height < in->width ? in->width : in->height;
+    int shorter = in->height < in->width ? in->height : in->width,
+        longer = in->height < in->width ? in->width : in->height;
     int64_t scaled;
 
     if (size <= 0 || shorter <= 0)
-        return FET_FAIL(FET_E_ARG, "resize: cannot bring the shorter side of %d x %d pixels to %d", in->height, in->width, size);
+        return FET_FAIL(FET_E_ARG, "resize: cannot bring the shorter side of %d x %d pixels to %d", in->height,
+                        in->width, size);
     scaled = (int64_t)size * longer / shorter;
     if (scaled > INT_MAX)
-        return FET_FAIL(FET_E_DATA, "resize: the sides of %d x %d pixels (height x width) are too unequal for %d", in->height,
-                        in->width, size);
+        return FET_FAIL(FET_E_DATA, "resize: the sides of %d x %d pixels (height x width) are too unequal for %d",
+                        in->height, in->width, size);
     *height = in->height <= in->width ? size : (int)scaled;
     *width = in->height <= in->width ? (int)scaled : size;
     return FET_OK;
@@ -48,8 +51,8 @@ typedef struct span {
 static span center_span(int have, int want)
 {
     if (have < want)
-        return (span){ (want - have) / 2, 0, have };
-    return (span){ 0, half_to_even(have - want), want };
+        return (span){(want - have) / 2, 0, have};
+    return (span){0, half_to_even(have - want), want};
 }
 
 fet_status fet__image_center_crop(fet__image *out, const fet__image *in, int height, int width)
@@ -63,24 +66,25 @@ fet_status fet__image_center_crop(fet__image *out, const fet__image *in, int hei
     columns = center_span(in->width, width);
     for (int y = 0; y < rows.count; y++)
         memcpy(out->pixels + ((size_t)(rows.pad + y) * width + columns.pad) * CHANNELS,
-               in->pixels + ((size_t)(rows.from + y) * in->width + columns.from) * CHANNELS, (size_t)columns.count * CHANNELS);
+               in->pixels + ((size_t)(rows.from + y) * in->width + columns.from) * CHANNELS,
+               (size_t)columns.count * CHANNELS);
     return FET_OK;
 }
 
-fet_status fet__image_resize_short_crop(fet__image *out, const fet__image *in, int size, int crop_height, int crop_width,
-                                        fet__filter f)
+fet_status fet__image_resize_short_crop(fet__image *out, const fet__image *in, int size, int crop_height,
+                                        int crop_width, fet__filter f)
 {
     fet_status st;
     int height = 0, width = 0;
-    fet__image part = { 0 };
-    fet__window whole = { 0, 0, in->height, in->width }, shown;
+    fet__image part = {0};
+    fet__window whole = {0, 0, in->height, in->width}, shown;
     span rows, columns;
 
     memset(out, 0, sizeof *out);
     FET_TRY(short_size(&height, &width, in, size));
     rows = center_span(height, crop_height);
     columns = center_span(width, crop_width);
-    shown = (fet__window){ rows.from, columns.from, rows.count, columns.count };
+    shown = (fet__window){rows.from, columns.from, rows.count, columns.count};
     FET_TRY(fet__resize_window(&part, in, whole, height, width, shown, f));
     st = fet__image_center_crop(out, &part, crop_height, crop_width);
 done:

@@ -1,7 +1,8 @@
-/* Resizing 8-bit RGB with the fixed-point arithmetic of Pillow, bit for bit: weights become integers of 22 fractional bits,
+/* Resizing 8-bit RGB with the fixed-point arithmetic of Pillow, bit for bit: weights become integers of 22
+ * fractional bits,
  *     out = clip((sum v_k * w_k + 2^21) >> 22),
- * first along rows, rounded to 8 bits, then along columns; a direction that keeps its size is skipped. Any window of the
- * result can be made alone. The sums themselves are in resize_rows.c. */
+ * first along rows, rounded to 8 bits, then along columns; a direction that keeps its size is skipped. Any window
+ * of the result can be made alone. The sums themselves are in resize_rows.c. */
 #include "image/image_int.h"
 #include "image/resize_rows.h"
 
@@ -24,15 +25,15 @@ static view view_of(const fet__image *im, fet__window w)
 {
     size_t stride = (size_t)im->width * CHANNELS;
 
-    return (view){ im->pixels + (size_t)w.top * stride + (size_t)w.left * CHANNELS, im->pixels + (size_t)im->height * stride,
-                   w.height, w.width, stride };
+    return (view){im->pixels + (size_t)w.top * stride + (size_t)w.left * CHANNELS,
+                  im->pixels + (size_t)im->height * stride, w.height, w.width, stride};
 }
 
 static void copy_window(fet__image *out, view in, fet__window w)
 {
     for (int y = 0; y < w.height; y++)
-        memcpy(out->pixels + (size_t)y * w.width * CHANNELS, in.at + (size_t)(w.top + y) * in.stride + (size_t)w.left * CHANNELS,
-               (size_t)w.width * CHANNELS);
+        memcpy(out->pixels + (size_t)y * w.width * CHANNELS,
+               in.at + (size_t)(w.top + y) * in.stride + (size_t)w.left * CHANNELS, (size_t)w.width * CHANNELS);
 }
 
 static fet_status nearest(fet__image *out, view in, int height, int width, fet__window w)
@@ -54,10 +55,10 @@ static fet_status nearest(fet__image *out, view in, int height, int width, fet__
     return FET_OK;
 }
 
-/* ---- the two passes ------------------------------------------------------------------------------------------ */
+/* ---- the two passes ---- */
 
-/* Rows of `in` resized along their length into `out`, two at a time. The row kernel may read a few bytes behind a row:
- * rows too near to the end of memory go through a padded copy. */
+/* Rows of `in` resized along their length into `out`, two at a time. The row kernel may read a few bytes behind a
+ * row: rows too near to the end of memory go through a padded copy. */
 static fet_status pass_rows(uint8_t *out, view in, const fet__row_taps *taps)
 {
     size_t bytes = (size_t)in.width * CHANNELS, out_bytes = (size_t)taps->count * CHANNELS;
@@ -111,7 +112,7 @@ static fet_status make_strip(fet__image *out, view in, const fet__row_taps *down
         if (!between)
             return FET_E_NOMEM;
         FET_TRY(pass_rows(between, in, across));
-        middle = (view){ between, NULL, in.height, across->count, (size_t)across->count * CHANNELS };
+        middle = (view){between, NULL, in.height, across->count, (size_t)across->count * CHANNELS};
     }
     if (down)
         pass_columns(to, out_stride, middle, down);
@@ -129,13 +130,14 @@ static int strip_width(int rows, int width)
     return fits >= width ? width : fits > 1 ? (int)fits : 1;
 }
 
-/* ---- a window ------------------------------------------------------------------------------------------------ */
+/* ---- a window ---- */
 
 /* The passes with vertical taps `down` (NULL: the height is kept); `in` holds just the rows that are needed. */
-static fet_status make_columns(fet__image *out, view in, const fet__row_taps *down, int width, fet__window w, fet__filter f)
+static fet_status make_columns(fet__image *out, view in, const fet__row_taps *down, int width, fet__window w,
+                               fet__filter f)
 {
     fet_status st = FET_OK;
-    fet__row_taps across = { 0 };
+    fet__row_taps across = {0};
     int step = down ? strip_width(in.height, w.width) : w.width;
 
     if (width == in.width) {
@@ -158,7 +160,7 @@ done:
 static fet_status make_window(fet__image *out, view in, int height, int width, fet__window w, fet__filter f)
 {
     fet_status st;
-    fet__row_taps down = { 0 };
+    fet__row_taps down = {0};
     int begin = w.top, end = w.top + w.height;
     bool same_height = height == in.height;
 
@@ -178,7 +180,8 @@ done:
 
 static bool inside(fet__window w, int height, int width)
 {
-    return w.top >= 0 && w.left >= 0 && w.height > 0 && w.width > 0 && w.top <= height - w.height && w.left <= width - w.width;
+    return w.top >= 0 && w.left >= 0 && w.height > 0 && w.width > 0 && w.top <= height - w.height &&
+           w.left <= width - w.width;
 }
 
 fet_status fet__resize_window(fet__image *out, const fet__image *in, fet__window source, int height, int width,
@@ -189,13 +192,14 @@ fet_status fet__resize_window(fet__image *out, const fet__image *in, fet__window
 
     memset(out, 0, sizeof *out);
     if (!inside(source, in->height, in->width))
-        return FET_FAIL(FET_E_ARG, "resize: box (top %d, left %d, %d x %d) is not inside an image of %d x %d (height x width)",
+        return FET_FAIL(FET_E_ARG,
+                        "resize: box (top %d, left %d, %d x %d) is not inside an image of %d x %d (height x width)",
                         source.top, source.left, source.height, source.width, in->height, in->width);
     if (height <= 0 || width <= 0 || !inside(result, height, width))
         return FET_FAIL(FET_E_ARG, "resize: cannot make %d x %d pixels (height x width)", height, width);
     if ((int64_t)result.height * result.width > MAX_RESULT_PIXELS)
-        return FET_FAIL(FET_E_DATA, "resize: %d x %d pixels (height x width) made of %d x %d exceed the limit of %lld", result.height,
-                        result.width, source.height, source.width, (long long)MAX_RESULT_PIXELS);
+        return FET_FAIL(FET_E_DATA, "resize: %d x %d pixels (height x width) made of %d x %d exceed the limit of %lld",
+                        result.height, result.width, source.height, source.width, (long long)MAX_RESULT_PIXELS);
     FET_TRY(fet__image_create_raw(out, result.height, result.width));
     v = view_of(in, source);
     if (height == v.height && width == v.width)
@@ -213,7 +217,7 @@ done:
 fet_status fet__image_resize(fet__image *out, const fet__image *in, int top, int left, int box_height, int box_width,
                              int height, int width, fet__filter f)
 {
-    fet__window source = { top, left, box_height, box_width }, result = { 0, 0, height, width };
+    fet__window source = {top, left, box_height, box_width}, result = {0, 0, height, width};
 
     return fet__resize_window(out, in, source, height, width, result, f);
 }

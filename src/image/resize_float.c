@@ -34,10 +34,11 @@ static void nearest(float *out, int out_h, int out_w, const float *in, int in_h,
 }
 
 /* The output's rows are made one at a time from whole rows of the middle image: in_h x out_w. */
-static fet_status both_passes(float *out, int out_h, int out_w, const float *in, int in_h, int in_w, int channels, fet__filter f)
+static fet_status both_passes(float *out, int out_h, int out_w, const float *in, int in_h, int in_w, int channels,
+                              fet__filter f)
 {
     fet_status st;
-    fet__taps across = { 0 }, down = { 0 };
+    fet__taps across = {0}, down = {0};
     float *middle = NULL;
     double *sum = NULL;
     int64_t row = (int64_t)out_w * channels;
@@ -62,10 +63,12 @@ done:
     return st;
 }
 
-fet_status fet__resize_float(float *out, int out_h, int out_w, const float *in, int in_h, int in_w, int channels, fet__filter f)
+fet_status fet__resize_float(float *out, int out_h, int out_w, const float *in, int in_h, int in_w, int channels,
+                             fet__filter f)
 {
     if (out_h <= 0 || out_w <= 0 || in_h <= 0 || in_w <= 0 || channels <= 0)
-        return FET_FAIL(FET_E_ARG, "resize: cannot make %d x %d out of %d x %d with %d channels", out_h, out_w, in_h, in_w, channels);
+        return FET_FAIL(FET_E_ARG, "resize: cannot make %d x %d out of %d x %d with %d channels", out_h, out_w, in_h,
+                        in_w, channels);
     if (f != FET__NEAREST)
         return both_passes(out, out_h, out_w, in, in_h, in_w, channels, f);
     nearest(out, out_h, out_w, in, in_h, in_w, channels);

@@ -1,7 +1,7 @@
-/* The inner sums of the 8-bit resize, for every processor and, with SSE2 (part of each x86-64), for 16-bit multiplies that
- * add neighbours. Products of a byte and a 22-bit weight need 32-bit multiplies, which SSE2 lacks; a weight split in two
- * halves needs two 16-bit ones, and sums modulo 2^32 are exact because the true sum fits: no filter's weights sum to more
- * than 2 in absolute value. */
+/* The inner sums of the 8-bit resize, for every processor and, with SSE2 (part of each x86-64), for 16-bit
+ * multiplies that add neighbours. Products of a byte and a 22-bit weight need 32-bit multiplies, which SSE2 lacks;
+ * a weight split in two halves needs two 16-bit ones, and sums modulo 2^32 are exact because the true sum fits: no
+ * filter's weights sum to more than 2 in absolute value. */
 #include "image/resize_rows.h"
 
 #include <string.h>
@@ -129,7 +129,7 @@ void fet__resize_row_pair(uint8_t *const to[2], const uint8_t *const row[2], con
     for (int x = 0; x < t->count; x++) {
         const uint32_t *pair = t->pair + (size_t)x * (size_t)t->pairs * 2;
         size_t at = (size_t)t->first[x] * CHANNELS, out = (size_t)x * CHANNELS;
-        sums a = { _mm_setzero_si128(), _mm_setzero_si128() }, b = a;
+        sums a = {_mm_setzero_si128(), _mm_setzero_si128()}, b = a;
 
         for (int k = 0; k < t->used[x]; k += 2, at += 2 * CHANNELS, pair += 2) {
             __m128i both = _mm_loadl_epi64((const __m128i *)(const void *)pair);
@@ -147,11 +147,13 @@ void fet__resize_row_pair(uint8_t *const to[2], const uint8_t *const row[2], con
 static void column_block(uint8_t *to, const uint8_t *rows, size_t stride, const uint32_t *pair, int used)
 {
     const __m128i zero = _mm_setzero_si128();
-    sums s[4] = { { zero, zero }, { zero, zero }, { zero, zero }, { zero, zero } };
+    sums s[4] = {{zero, zero}, {zero, zero}, {zero, zero}, {zero, zero}};
 
     for (int k = 0; k < used; k += 2, pair += 2) {
-        const uint8_t *p = rows + (size_t)k * stride, *q = k + 1 < used ? p + stride : p; /* a lone tap's partner has weight 0 */
-        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p), b = _mm_loadu_si128((const __m128i *)(const void *)q);
+        const uint8_t *p = rows + (size_t)k * stride,
+                      *q = k + 1 < used ? p + stride : p; /* a lone tap's partner has weight 0 */
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)p),
+                b = _mm_loadu_si128((const __m128i *)(const void *)q);
         __m128i high = _mm_set1_epi32((int32_t)pair[0]), low = _mm_set1_epi32((int32_t)pair[1]);
         __m128i front = _mm_unpacklo_epi8(a, b), back = _mm_unpackhi_epi8(a, b);
 

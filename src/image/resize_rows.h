@@ -8,8 +8,8 @@
 #define FET__ROW_SLACK 8
 
 /* fet__taps with weights of 22 fractional bits, split for the 16-bit multipliers: w = high * 2^12 + low, low in
- * [0, 4096). Taps 2j and 2j + 1 of an output form pair j: pair[2j] holds the two high parts, pair[2j + 1] the two low ones,
- * the first tap in the lower half. */
+ * [0, 4096). Taps 2j and 2j + 1 of an output form pair j: pair[2j] holds the two high parts, pair[2j + 1] the two
+ * low ones, the first tap in the lower half. */
 typedef struct fet__row_taps {
     int count, pairs; /* outputs; pairs per output in the table */
     int *first, *used;

@@ -59,9 +59,9 @@ typedef struct filter_info {
 } filter_info;
 
 static const filter_info filters[] = {
-    [FET__NEAREST] = { "nearest", 0.0, NULL },       [FET__BOX] = { "box", 0.5, box },
-    [FET__BILINEAR] = { "bilinear", 1.0, bilinear }, [FET__HAMMING] = { "hamming", 1.0, hamming },
-    [FET__BICUBIC] = { "bicubic", 2.0, bicubic },    [FET__LANCZOS] = { "lanczos", 3.0, lanczos },
+    [FET__NEAREST] = {"nearest", 0.0, NULL},       [FET__BOX] = {"box", 0.5, box},
+    [FET__BILINEAR] = {"bilinear", 1.0, bilinear}, [FET__HAMMING] = {"hamming", 1.0, hamming},
+    [FET__BICUBIC] = {"bicubic", 2.0, bicubic},    [FET__LANCZOS] = {"lanczos", 3.0, lanczos},
 };
 
 bool fet__filter_parse(const char *s, fet__filter *out)

@@ -8,15 +8,11 @@
 static fet_status fail(const fet__encoded *e, VP8StatusCode code)
 {
     switch (code) {
-    case VP8_STATUS_OUT_OF_MEMORY:
-        return FET_FAIL(FET_E_NOMEM, "%s: out of memory while decoding WebP", e->name);
+    case VP8_STATUS_OUT_OF_MEMORY: return FET_FAIL(FET_E_NOMEM, "%s: out of memory while decoding WebP", e->name);
     case VP8_STATUS_NOT_ENOUGH_DATA:
-    case VP8_STATUS_SUSPENDED:
-        return FET_FAIL(FET_E_FORMAT, "%s: truncated WebP (%zu bytes)", e->name, e->size);
-    case VP8_STATUS_UNSUPPORTED_FEATURE:
-        return FET_FAIL(FET_E_FORMAT, "%s: unsupported WebP feature", e->name);
-    default:
-        return FET_FAIL(FET_E_FORMAT, "%s: malformed WebP: damaged data stream", e->name);
+    case VP8_STATUS_SUSPENDED: return FET_FAIL(FET_E_FORMAT, "%s: truncated WebP (%zu bytes)", e->name, e->size);
+    case VP8_STATUS_UNSUPPORTED_FEATURE: return FET_FAIL(FET_E_FORMAT, "%s: unsupported WebP feature", e->name);
+    default: return FET_FAIL(FET_E_FORMAT, "%s: malformed WebP: damaged data stream", e->name);
     }
 }
 

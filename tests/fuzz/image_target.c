@@ -1,5 +1,5 @@
-/* See image_target.h. An accepted picture has the size that a probe tells, within the limit, and all its bytes are there; a
- * refused one leaves nothing behind but one line that names the file. */
+/* See image_target.h. An accepted picture has the size that a probe tells, within the limit, and all its bytes are
+ * there; a refused one leaves nothing behind but one line that names the file. */
 #include "image_target.h"
 
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static void check_accepted(const fet__image *im, const uint8_t *data, size_t siz
 
 void image_target(const uint8_t *data, size_t size, const char *magic, size_t magic_bytes)
 {
-    fet__decode_options o = { .max_pixels = MAX_PIXELS, .name = "input" };
+    fet__decode_options o = {.max_pixels = MAX_PIXELS, .name = "input"};
     uint64_t held = fet__alloc_bytes();
     fet__image im;
 

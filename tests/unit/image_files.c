@@ -29,13 +29,13 @@ void bytes_add(bytes *b, const void *data, size_t size)
 void bytes_add_le(bytes *b, uint64_t value, int count)
 {
     for (int i = 0; i < count; i++)
-        bytes_add(b, &(uint8_t){ (uint8_t)(value >> 8 * i) }, 1);
+        bytes_add(b, &(uint8_t){(uint8_t)(value >> 8 * i)}, 1);
 }
 
 void bytes_add_be(bytes *b, uint64_t value, int count)
 {
     for (int i = count - 1; i >= 0; i--)
-        bytes_add(b, &(uint8_t){ (uint8_t)(value >> 8 * i) }, 1);
+        bytes_add(b, &(uint8_t){(uint8_t)(value >> 8 * i)}, 1);
 }
 
 void bytes_fini(bytes *b)
@@ -63,7 +63,7 @@ fet__image picture_make(int height, int width)
 
 bytes exif_make(int orientation, bool big_endian)
 {
-    bytes b = { 0 };
+    bytes b = {0};
     void (*add)(bytes *, uint64_t, int) = big_endian ? bytes_add_be : bytes_add_le;
 
     bytes_add(&b, big_endian ? "MM" : "II", 2);
@@ -83,12 +83,12 @@ bytes exif_make(int orientation, bool big_endian)
     return b;
 }
 
-/* ---- JPEG ------------------------------------------------------------------------------------------------------ */
+/* ---- JPEG ---- */
 
 static void set_form(struct jpeg_compress_struct *c, const jpeg_form *f)
 {
-    static const J_COLOR_SPACE stored[] = { [JPEG_YCC] = JCS_YCbCr, [JPEG_GRAY] = JCS_GRAYSCALE, [JPEG_RGB] = JCS_RGB,
-                                            [JPEG_CMYK] = JCS_CMYK };
+    static const J_COLOR_SPACE stored[] = {
+        [JPEG_YCC] = JCS_YCbCr, [JPEG_GRAY] = JCS_GRAYSCALE, [JPEG_RGB] = JCS_RGB, [JPEG_CMYK] = JCS_CMYK};
 
     jpeg_set_defaults(c);
     jpeg_set_colorspace(c, stored[f->color]);
@@ -103,7 +103,7 @@ static void set_form(struct jpeg_compress_struct *c, const jpeg_form *f)
 
 static void add_exif(struct jpeg_compress_struct *c, const bytes *exif)
 {
-    bytes block = { 0 };
+    bytes block = {0};
 
     bytes_add(&block, "Exif\0\0", 6);
     bytes_add(&block, exif->data, exif->size);
@@ -137,12 +137,12 @@ static void write_rows(struct jpeg_compress_struct *c, const fet__image *im)
 
 bytes jpeg_make(const fet__image *im, const jpeg_form *f)
 {
-    static const jpeg_scan_info scans[3] = { { 1, { 0 }, 0, 63, 0, 0 }, { 1, { 1 }, 0, 63, 0, 0 }, { 1, { 2 }, 0, 63, 0, 0 } };
+    static const jpeg_scan_info scans[3] = {{1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
     struct jpeg_compress_struct c;
     struct jpeg_error_mgr errors;
     unsigned char *data = NULL;
     unsigned long size = 0;
-    bytes b = { 0 };
+    bytes b = {0};
 
     c.err = jpeg_std_error(&errors);
     jpeg_create_compress(&c);
@@ -167,7 +167,7 @@ bytes jpeg_make(const fet__image *im, const jpeg_form *f)
     return b;
 }
 
-/* ---- PNG: by hand, with stored (uncompressed) deflate blocks ------------------------------------------------------ */
+/* ---- PNG: by hand, with stored (uncompressed) deflate blocks ---- */
 
 static uint32_t crc(const uint8_t *data, size_t size)
 {
@@ -193,7 +193,7 @@ void png_chunk(bytes *b, const char type[5], const void *data, size_t size)
 
 bytes png_header(uint32_t height, uint32_t width, int depth, int color_type)
 {
-    bytes b = { 0 }, header = { 0 };
+    bytes b = {0}, header = {0};
 
     bytes_add(&b, "\x89PNG\r\n\x1a\n", 8);
     bytes_add_be(&header, width, 4);
@@ -241,11 +241,11 @@ static void put_bits(bit_writer *w, uint32_t value, int count)
         bytes_add_le(w->to, w->held & 0xFF, 1);
 }
 
-/* One block with the fixed codes: the literal 0, then copies of 258 bytes from distance 1 (codes 285 and 0). Codes are
- * written here with their bits already reversed. */
+/* One block with the fixed codes: the literal 0, then copies of 258 bytes from distance 1 (codes 285 and 0). Codes
+ * are written here with their bits already reversed. */
 void bytes_add_zlib_zeros(bytes *b, size_t count)
 {
-    bit_writer w = { .to = b };
+    bit_writer w = {.to = b};
     size_t copies = (count - 1) / 258, rest = (count - 1) % 258;
 
     bytes_add(b, "\x78\x9c", 2);
@@ -261,7 +261,7 @@ void bytes_add_zlib_zeros(bytes *b, size_t count)
 
 bytes png_make(const png_form *f)
 {
-    bytes b = png_header((uint32_t)f->height, (uint32_t)f->width, f->depth, f->color_type), plain = { 0 }, z = { 0 };
+    bytes b = png_header((uint32_t)f->height, (uint32_t)f->width, f->depth, f->color_type), plain = {0}, z = {0};
 
     for (int y = 0; y < f->height; y++) {
         bytes_add(&plain, "", 1); /* filter: none */
@@ -281,12 +281,12 @@ bytes png_make(const png_form *f)
     return b;
 }
 
-/* ---- the others ----------------------------------------------------------------------------------------------------- */
+/* ---- the others ---- */
 
 /* Wrap a simple WebP file into the extended container with an EXIF chunk. */
 static bytes webp_with_exif(const uint8_t *simple, size_t size, const fet__image *im, const bytes *exif)
 {
-    bytes b = { 0 }, body = { 0 };
+    bytes b = {0}, body = {0};
 
     bytes_add(&body, "WEBPVP8X", 8);
     bytes_add_le(&body, 10, 4);
@@ -310,7 +310,7 @@ bytes webp_make(const fet__image *im, bool lossless, const bytes *exif)
     uint8_t *data = NULL;
     size_t size = lossless ? WebPEncodeLosslessRGB(im->pixels, im->width, im->height, im->width * 3, &data)
                            : WebPEncodeRGB(im->pixels, im->width, im->height, im->width * 3, 90.0f, &data);
-    bytes b = { 0 };
+    bytes b = {0};
 
     require(size > 12);
     if (exif)
@@ -323,7 +323,7 @@ bytes webp_make(const fet__image *im, bool lossless, const bytes *exif)
 
 bytes ppm_make(const fet__image *im, int maxval)
 {
-    bytes b = { 0 };
+    bytes b = {0};
     char header[64];
     int length = snprintf(header, sizeof header, "P6\n# made\n%d %d\n%d\n", im->width, im->height, maxval);
 
@@ -335,7 +335,7 @@ bytes ppm_make(const fet__image *im, int maxval)
 
 bytes bmp_make(int height, int width, const bmp_form *f)
 {
-    bytes b = { 0 };
+    bytes b = {0};
     bool core = f->header == 12;
     size_t palette = (size_t)f->palette_count * (core ? 3 : 4), masks = f->header == 40 && f->compression == 3 ? 12 : 0;
     size_t offset = 14 + f->header + masks + palette;

@@ -22,12 +22,12 @@ bytes exif_make(int orientation, bool big_endian);
 
 typedef enum jpeg_color { JPEG_YCC, JPEG_GRAY, JPEG_RGB, JPEG_CMYK } jpeg_color;
 typedef struct jpeg_form {
-    int quality;              /* 0: 95 */
-    int across, down;         /* chroma sampling factors of the luma; 0: 1 */
+    int quality;      /* 0: 95 */
+    int across, down; /* chroma sampling factors of the luma; 0: 1 */
     jpeg_color color;
     bool progressive, arithmetic, separate_scans;
     int restart_rows;
-    const bytes *exif;        /* TIFF block, or NULL */
+    const bytes *exif; /* TIFF block, or NULL */
 } jpeg_form;
 bytes jpeg_make(const fet__image *im, const jpeg_form *f);
 

@@ -40,14 +40,14 @@ static void flip(void **state)
     }
 }
 
-/* ---- random resized crop ------------------------------------------------------------------------------------------------ */
+/* ---- random resized crop ---- */
 
-static const double usual_scale[2] = { 0.08, 1.0 }, usual_ratio[2] = { 3.0 / 4.0, 4.0 / 3.0 };
+static const double usual_scale[2] = {0.08, 1.0}, usual_ratio[2] = {3.0 / 4.0, 4.0 / 3.0};
 
 static void crop_boxes_are_inside_and_spread(void **state)
 {
     enum { DRAWS = 20000, HEIGHT = 200, WIDTH = 240 };
-    fet__rng r = { .seed = 5 };
+    fet__rng r = {.seed = 5};
     double area = 0.0, wide = 0.0, top = 0.0;
 
     (void)state;
@@ -73,12 +73,12 @@ static void crop_boxes_are_inside_and_spread(void **state)
 /* No allowed box fits in ten tries: the largest centred one of an allowed ratio. */
 static void crop_fallback(void **state)
 {
-    static const int cases[][6] = { { 1000, 10, 493, 0, 13, 10 }, { 10, 1000, 0, 493, 10, 13 }, { 1, 1, 0, 0, 1, 1 } };
-    const double whole[2] = { 1.0, 1.0 };
+    static const int cases[][6] = {{1000, 10, 493, 0, 13, 10}, {10, 1000, 0, 493, 10, 13}, {1, 1, 0, 0, 1, 1}};
+    const double whole[2] = {1.0, 1.0};
 
     (void)state;
     for (size_t i = 0; i < FET_COUNT(cases); i++) {
-        fet__rng r = { .seed = 1 };
+        fet__rng r = {.seed = 1};
         int box[4];
 
         fet__crop_draw(box, &r, cases[i][0], cases[i][1], whole, usual_ratio);
@@ -86,13 +86,13 @@ static void crop_fallback(void **state)
     }
 }
 
-/* ---- pad and crop --------------------------------------------------------------------------------------------------------- */
+/* ---- pad and crop ---- */
 
 static void pad_crop_shows_a_shifted_picture(void **state)
 {
     fet__image im = picture_make(8, 9);
-    fet__rng r = { .seed = 3 };
-    bool seen[5][6] = { { false } };
+    fet__rng r = {.seed = 3};
+    bool seen[5][6] = {{false}};
 
     (void)state;
     for (size_t i = 0; i < byte_count(&im); i++)
@@ -127,7 +127,7 @@ static void pad_crop_shows_a_shifted_picture(void **state)
 static void pad_crop_limits(void **state)
 {
     fet__image im = picture_make(8, 9), out;
-    fet__rng r = { .seed = 3 };
+    fet__rng r = {.seed = 3};
 
     (void)state;
     assert_int_equal(fet__image_pad_crop(&out, &im, 0, 9, &r), FET_E_DATA);
@@ -139,13 +139,13 @@ static void pad_crop_limits(void **state)
     fet__image_fini(&im);
 }
 
-/* ---- jitter ------------------------------------------------------------------------------------------------------------------ */
+/* ---- jitter ---- */
 
 static void jitter_repeats_and_rests(void **state)
 {
-    const fet__jitter off = { 0 }, on = { 0.4, 0.4, 0.4, 0.1 };
+    const fet__jitter off = {0}, on = {0.4, 0.4, 0.4, 0.1};
     fet__image im = picture_make(6, 7), a = copy_of(&im), b = copy_of(&im), c = copy_of(&im);
-    fet__rng first = { .seed = 9 }, again = { .seed = 9 }, other = { .seed = 10 };
+    fet__rng first = {.seed = 9}, again = {.seed = 9}, other = {.seed = 10};
 
     (void)state;
     fet__image_jitter(&a, &on, &first);
@@ -168,15 +168,15 @@ static void jitter_repeats_and_rests(void **state)
 /* Brightness alone on gray 100: results fill 60..140 and nothing else. */
 static void jitter_range(void **state)
 {
-    fet__rng r = { .seed = 2 };
+    fet__rng r = {.seed = 2};
     int least = 255, most = 0;
 
     (void)state;
     for (int i = 0; i < 2000; i++) {
-        uint8_t pixel[3] = { 100, 100, 100 };
-        fet__image im = { 1, 1, pixel };
+        uint8_t pixel[3] = {100, 100, 100};
+        fet__image im = {1, 1, pixel};
 
-        fet__image_jitter(&im, &(fet__jitter){ .brightness = 0.4 }, &r);
+        fet__image_jitter(&im, &(fet__jitter){.brightness = 0.4}, &r);
         least = pixel[0] < least ? pixel[0] : least;
         most = pixel[0] > most ? pixel[0] : most;
     }

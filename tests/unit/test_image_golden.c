@@ -1,5 +1,5 @@
-/* The image layer against reference tensors: every decoded and resized picture, and the colour operations. Skipped where
- * the reference files are not at hand. */
+/* The image layer against reference tensors: every decoded and resized picture, and the colour operations. Skipped
+ * where the reference files are not at hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ static fet__tensors *open_golden(const char *name)
     return t;
 }
 
-/* ---- decode and resize ------------------------------------------------------------------------------------------- */
+/* ---- decode and resize ---- */
 
 static double largest_difference(const image_made *m, const fet__entry *e)
 {
@@ -95,15 +95,15 @@ static void resizes_as_the_reference(void **state)
     check_file("resize_1");
 }
 
-/* ---- colour -------------------------------------------------------------------------------------------------------- */
+/* ---- colour ---- */
 
-static void (*const by_digit[4])(fet__image *, double) = { fet__color_brightness, fet__color_contrast, fet__color_saturation,
-                                                          fet__color_hue };
+static void (*const by_digit[4])(fet__image *, double) = {fet__color_brightness, fet__color_contrast,
+                                                          fet__color_saturation, fet__color_hue};
 
 /* Apply the operation that `text` names; false when it is none of this layer's. */
 static bool apply(fet__image *im, const char *text)
 {
-    static const char *const names[5] = { "brightness_", "contrast_", "saturation_", "hue_", "hflip" };
+    static const char *const names[5] = {"brightness_", "contrast_", "saturation_", "hue_", "hflip"};
     double factor[4];
     char order[8];
 
@@ -168,11 +168,12 @@ static void colors_as_the_reference(void **state)
     (void)state;
     for (int i = 0; i < fet__tensors_count(t); i++)
         checked += check_color(t, fet__tensors_at(t, i));
-    assert_int_equal(checked, 3 * (4 * 3 + 5 + 1) + 3); /* four factors of three operations, five shifts, a flip; three chains */
+    assert_int_equal(checked,
+                     3 * (4 * 3 + 5 + 1) + 3); /* four factors of three operations, five shifts, a flip; three chains */
     fet__tensors_close(t);
 }
 
-/* ---- bad pictures --------------------------------------------------------------------------------------------------- */
+/* ---- bad pictures ---- */
 
 static int warnings;
 
@@ -188,17 +189,27 @@ static const struct bad_row {
     const char *file, *words;
     int warnings;
 } bad_rows[] = {
-    { "bad_crc.png", "data stream", 0 },           { "bad_depth.png", "malformed", 0 },
-    { "chunk_len_overflow.png", "malformed", 0 }, { "empty.jpg", "empty file", 0 },
-    { "exif_bad_offset.jpg", NULL, 1 },         { "exif_loop.jpg", NULL, 1 },
-    { "garbage_scan.jpg", NULL, 1 },            { "huge_dims.jpg", "too large", 0 },
-    { "huge_dims.png", "too large", 0 },        { "idat_bomb.png", "", 0 },
-    { "palette_index_oob.png", "", 0 },         { "palette_missing.png", "malformed", 0 },
-    { "short_idat.png", "not enough data", 0 },       { "soi_only.jpg", "truncated", 0 },
-    { "text.jpg", "not a JPEG", 0 },            { "truncated.png", "truncated", 0 },
-    { "truncated.webp", "truncated", 0 },       { "truncated_half.jpg", "truncated", 0 },
-    { "truncated_header.jpg", "truncated", 0 }, { "zero_dims.jpg", "malformed", 0 },
-    { "zero_width.png", "malformed", 0 },
+    {"bad_crc.png", "data stream", 0},
+    {"bad_depth.png", "malformed", 0},
+    {"chunk_len_overflow.png", "malformed", 0},
+    {"empty.jpg", "empty file", 0},
+    {"exif_bad_offset.jpg", NULL, 1},
+    {"exif_loop.jpg", NULL, 1},
+    {"garbage_scan.jpg", NULL, 1},
+    {"huge_dims.jpg", "too large", 0},
+    {"huge_dims.png", "too large", 0},
+    {"idat_bomb.png", "", 0},
+    {"palette_index_oob.png", "", 0},
+    {"palette_missing.png", "malformed", 0},
+    {"short_idat.png", "not enough data", 0},
+    {"soi_only.jpg", "truncated", 0},
+    {"text.jpg", "not a JPEG", 0},
+    {"truncated.png", "truncated", 0},
+    {"truncated.webp", "truncated", 0},
+    {"truncated_half.jpg", "truncated", 0},
+    {"truncated_header.jpg", "truncated", 0},
+    {"zero_dims.jpg", "malformed", 0},
+    {"zero_width.png", "malformed", 0},
 };
 
 static void check_bad(const struct bad_row *row)

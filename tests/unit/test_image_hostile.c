@@ -1,5 +1,5 @@
-/* Damaged and malicious pictures: every one ends in pixels of the claimed size or in one sentence, quickly and in little
- * memory. */
+/* Damaged and malicious pictures: every one ends in pixels of the claimed size or in one sentence, quickly and in
+ * little memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,35 +14,39 @@
 
 #define SAMPLES 14
 
-static const fet__decode_options options = { .name = "p", .max_pixels = 10000 };
+static const fet__decode_options options = {.name = "p", .max_pixels = 10000};
 
 /* One small file of each kind. */
 static void make_samples(bytes files[SAMPLES])
 {
     fet__image im = picture_make(13, 17);
-    bytes exif = exif_make(6, true), palette = { 0 };
-    uint8_t indices[13 * 17] = { 0 }, rows[13 * 52] = { 0 };
+    bytes exif = exif_make(6, true), palette = {0};
+    uint8_t indices[13 * 17] = {0}, rows[13 * 52] = {0};
     int n = 0;
 
     bytes_add(&palette, "\x01\x02\x03\x04\x05\x06", 6);
     for (size_t i = 0; i < sizeof indices; i++)
         indices[i] = i % 3 == 0;
-    files[n++] = jpeg_make(&im, &(jpeg_form){ .exif = &exif });
-    files[n++] = jpeg_make(&im, &(jpeg_form){ .across = 2, .down = 2, .progressive = true, .quality = 50 });
-    files[n++] = jpeg_make(&im, &(jpeg_form){ .arithmetic = true, .across = 2 });
-    files[n++] = jpeg_make(&im, &(jpeg_form){ .restart_rows = 1, .separate_scans = true });
-    files[n++] = jpeg_make(&im, &(jpeg_form){ .color = JPEG_CMYK });
-    files[n++] = jpeg_make(&im, &(jpeg_form){ .color = JPEG_GRAY });
-    files[n++] = png_make(&(png_form){ 13, 17, 8, 2, im.pixels, 51, NULL, NULL, NULL });
-    files[n++] = png_make(&(png_form){ 13, 17, 8, 3, indices, 17, &palette, NULL, NULL });
+    files[n++] = jpeg_make(&im, &(jpeg_form){.exif = &exif});
+    files[n++] = jpeg_make(&im, &(jpeg_form){.across = 2, .down = 2, .progressive = true, .quality = 50});
+    files[n++] = jpeg_make(&im, &(jpeg_form){.arithmetic = true, .across = 2});
+    files[n++] = jpeg_make(&im, &(jpeg_form){.restart_rows = 1, .separate_scans = true});
+    files[n++] = jpeg_make(&im, &(jpeg_form){.color = JPEG_CMYK});
+    files[n++] = jpeg_make(&im, &(jpeg_form){.color = JPEG_GRAY});
+    files[n++] = png_make(&(png_form){13, 17, 8, 2, im.pixels, 51, NULL, NULL, NULL});
+    files[n++] = png_make(&(png_form){13, 17, 8, 3, indices, 17, &palette, NULL, NULL});
     files[n++] = webp_make(&im, true, &exif);
     files[n++] = webp_make(&im, false, NULL);
     files[n++] = ppm_make(&im, 255);
     files[n++] = ppm_make(&im, 1000);
-    files[n++] = bmp_make(13, 17, &(bmp_form){ .header = 40, .bits = 24, .rows = rows, .rows_bytes = sizeof rows });
-    files[n++] = bmp_make(13, 17, &(bmp_form){ .header = 40, .bits = 8, .palette_count = 2,
-                                               .palette = (const uint8_t *)"\1\2\3\0\4\5\6",
-                                               .rows = rows, .rows_bytes = 13 * 20 });
+    files[n++] = bmp_make(13, 17, &(bmp_form){.header = 40, .bits = 24, .rows = rows, .rows_bytes = sizeof rows});
+    files[n++] = bmp_make(13, 17,
+                          &(bmp_form){.header = 40,
+                                      .bits = 8,
+                                      .palette_count = 2,
+                                      .palette = (const uint8_t *)"\1\2\3\0\4\5\6",
+                                      .rows = rows,
+                                      .rows_bytes = 13 * 20});
     assert_int_equal(n, SAMPLES);
     bytes_fini(&exif);
     bytes_fini(&palette);
@@ -55,8 +59,8 @@ static void free_samples(bytes files[SAMPLES])
         bytes_fini(&files[i]);
 }
 
-/* Decode from an exact copy (a sanitizer sees every byte read too far). Either an image within the limit, every byte of
- * which is there, or a sentence that names the file; no memory stays behind. */
+/* Decode from an exact copy (a sanitizer sees every byte read too far). Either an image within the limit, every
+ * byte of which is there, or a sentence that names the file; no memory stays behind. */
 static fet_status survive(const uint8_t *data, size_t size, const fet__decode_options *o)
 {
     uint8_t *copy = malloc(size);
@@ -82,10 +86,10 @@ static fet_status survive(const uint8_t *data, size_t size, const fet__decode_op
     return st;
 }
 
-/* ---- damage ---------------------------------------------------------------------------------------------------------- */
+/* ---- damage ---- */
 
-/* A cut is refused, or it took nothing from the pixels: a JPEG's end marker (where nothing else can be missing), the end
- * mark's checksum of a PNG, padding. At most four bytes either way. */
+/* A cut is refused, or it took nothing from the pixels: a JPEG's end marker (where nothing else can be missing),
+ * the end mark's checksum of a PNG, padding. At most four bytes either way. */
 static void truncated_at_every_length(void **state)
 {
     bytes files[SAMPLES];
@@ -154,7 +158,7 @@ static void truncated_jpeg_on_request(void **state)
 {
     fet__decode_options allow = options;
     fet__image im = picture_make(64, 64), whole, part;
-    bytes b = jpeg_make(&im, &(jpeg_form){ 0 }), p = jpeg_make(&im, &(jpeg_form){ .progressive = true });
+    bytes b = jpeg_make(&im, &(jpeg_form){0}), p = jpeg_make(&im, &(jpeg_form){.progressive = true});
 
     (void)state;
     allow.allow_truncated = true;
@@ -174,7 +178,7 @@ static void truncated_jpeg_on_request(void **state)
     bytes_fini(&p);
 }
 
-/* ---- bombs ------------------------------------------------------------------------------------------------------------- */
+/* ---- bombs ---- */
 
 #define SURPLUS ((size_t)256 << 20)
 #define ALLOWED_BYTES (INT64_C(48) << 20)
@@ -195,11 +199,11 @@ static void png_bombs(void **state)
     static const struct {
         const char *type, *head;
         size_t head_bytes;
-    } places[] = { { "IDAT", "", 0 }, { "iCCP", "p\0\0", 3 }, { "zTXt", "k\0\0", 3 }, { "iTXt", "k\0\1\0\0\0", 6 } };
+    } places[] = {{"IDAT", "", 0}, {"iCCP", "p\0\0", 3}, {"zTXt", "k\0\0", 3}, {"iTXt", "k\0\1\0\0\0", 6}};
 
     (void)state;
     for (size_t i = 0; i < FET_COUNT(places); i++) {
-        bytes b = png_header(16, 16, 8, 2), z = { 0 }, pixels = { 0 };
+        bytes b = png_header(16, 16, 8, 2), z = {0}, pixels = {0};
 
         bytes_add(&z, places[i].head, places[i].head_bytes);
         bytes_add_zlib_zeros(&z, SURPLUS);
@@ -229,7 +233,7 @@ static size_t find_marker(const bytes *b, uint8_t marker, size_t from)
 static void jpeg_scan_bomb(void **state)
 {
     fet__image im = picture_make(32, 32);
-    bytes b = jpeg_make(&im, &(jpeg_form){ .progressive = true }), bomb = { 0 };
+    bytes b = jpeg_make(&im, &(jpeg_form){.progressive = true}), bomb = {0};
     size_t first = find_marker(&b, 0xDA, 0), second = find_marker(&b, 0xC4, first);
 
     (void)state;

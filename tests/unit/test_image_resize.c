@@ -1,5 +1,5 @@
-/* Resizing against a plain rendering of its definition (AUGMENT section 2), and what must hold for windows, boxes, strips,
- * crops, floats and threads. */
+/* Resizing against a plain rendering of its definition (AUGMENT section 2), and what must hold for windows, boxes,
+ * strips, crops, floats and threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "image/image_int.h"
 #include "unit/image_files.h"
 
-static const fet__filter filters[] = { FET__NEAREST, FET__BOX, FET__BILINEAR, FET__HAMMING, FET__BICUBIC, FET__LANCZOS };
+static const fet__filter filters[] = {FET__NEAREST, FET__BOX, FET__BILINEAR, FET__HAMMING, FET__BICUBIC, FET__LANCZOS};
 
 static fet__image noise(int height, int width)
 {
@@ -35,24 +35,21 @@ static void expect_same(const fet__image *a, const fet__image *b)
     assert_memory_equal(a->pixels, b->pixels, (size_t)a->height * a->width * 3);
 }
 
-/* ---- the definition ------------------------------------------------------------------------------------------------ */
+/* ---- the definition ---- */
 
 static double kernel(fet__filter f, double x)
 {
     const double pi = 3.14159265358979323846;
-    double a = fabs(x), s = a > 0.0 ? sin(pi * a) / (pi * a) : 1.0, t = a > 0.0 ? sin(pi * a / 3.0) / (pi * a / 3.0) : 1.0;
+    double a = fabs(x), s = a > 0.0 ? sin(pi * a) / (pi * a) : 1.0,
+           t = a > 0.0 ? sin(pi * a / 3.0) / (pi * a / 3.0) : 1.0;
 
     switch (f) {
-    case FET__BOX:
-        return x > -0.5 && x <= 0.5;
-    case FET__BILINEAR:
-        return a < 1.0 ? 1.0 - a : 0.0;
-    case FET__HAMMING:
-        return a < 1.0 ? s * (0.54 + 0.46 * cos(pi * a)) : 0.0;
+    case FET__BOX: return x > -0.5 && x <= 0.5;
+    case FET__BILINEAR: return a < 1.0 ? 1.0 - a : 0.0;
+    case FET__HAMMING: return a < 1.0 ? s * (0.54 + 0.46 * cos(pi * a)) : 0.0;
     case FET__BICUBIC:
         return a < 1.0 ? (1.5 * a - 2.5) * a * a + 1.0 : a < 2.0 ? ((-0.5 * a + 2.5) * a - 4.0) * a + 2.0 : 0.0;
-    default:
-        return a < 3.0 ? s * t : 0.0;
+    default: return a < 3.0 ? s * t : 0.0;
     }
 }
 
@@ -88,7 +85,8 @@ static void axis(uint8_t *out, const uint8_t *in, int outer, int n, int o, int i
                 int64_t sum = 1 << 21;
 
                 for (int k = 0; k < count; k++)
-                    sum += (int64_t)trunc(w[k] * 4194304.0 + copysign(0.5, w[k])) * in[((size_t)slice * n + low + k) * inner + c];
+                    sum += (int64_t)trunc(w[k] * 4194304.0 + copysign(0.5, w[k])) *
+                           in[((size_t)slice * n + low + k) * inner + c];
                 sum >>= 22;
                 if (f == FET__NEAREST)
                     sum = in[((size_t)slice * n + (size_t)floor((i + 0.5) * n / o)) * inner + c];
@@ -116,9 +114,9 @@ static fet__image defined(const fet__image *in, int height, int width, fet__filt
     return out;
 }
 
-static const int sizes[][4] = { { 1, 1, 1, 1 },   { 1, 1, 5, 9 },   { 2, 3, 13, 11 }, { 9, 17, 13, 11 }, { 31, 1, 7, 3 },
-                                { 1, 40, 3, 1 },  { 20, 30, 20, 9 }, { 20, 30, 7, 30 }, { 64, 64, 1, 1 }, { 33, 47, 32, 48 },
-                                { 57, 90, 24, 22 }, { 5, 6, 64, 67 }, { 100, 7, 9, 2 } };
+static const int sizes[][4] = {{1, 1, 1, 1},     {1, 1, 5, 9},    {2, 3, 13, 11},  {9, 17, 13, 11}, {31, 1, 7, 3},
+                               {1, 40, 3, 1},    {20, 30, 20, 9}, {20, 30, 7, 30}, {64, 64, 1, 1},  {33, 47, 32, 48},
+                               {57, 90, 24, 22}, {5, 6, 64, 67},  {100, 7, 9, 2}};
 
 static void follows_the_definition(void **state)
 {
@@ -129,7 +127,8 @@ static void follows_the_definition(void **state)
         for (size_t f = 0; f < FET_COUNT(filters); f++) {
             fet__image out, want = defined(&in, sizes[i][2], sizes[i][3], filters[f]);
 
-            assert_int_equal(fet__image_resize(&out, &in, 0, 0, in.height, in.width, want.height, want.width, filters[f]), FET_OK);
+            assert_int_equal(
+                fet__image_resize(&out, &in, 0, 0, in.height, in.width, want.height, want.width, filters[f]), FET_OK);
             expect_same(&out, &want);
             fet__image_fini(&out);
             fet__image_fini(&want);
@@ -138,7 +137,7 @@ static void follows_the_definition(void **state)
     }
 }
 
-/* ---- parts --------------------------------------------------------------------------------------------------------- */
+/* ---- parts ---- */
 
 static fet__image part_of(const fet__image *in, fet__window w)
 {
@@ -146,7 +145,8 @@ static fet__image part_of(const fet__image *in, fet__window w)
 
     assert_int_equal(fet__image_create(&out, w.height, w.width), FET_OK);
     for (int y = 0; y < w.height; y++)
-        memcpy(out.pixels + (size_t)y * w.width * 3, in->pixels + ((size_t)(w.top + y) * in->width + w.left) * 3, (size_t)w.width * 3);
+        memcpy(out.pixels + (size_t)y * w.width * 3, in->pixels + ((size_t)(w.top + y) * in->width + w.left) * 3,
+               (size_t)w.width * 3);
     return out;
 }
 
@@ -154,8 +154,8 @@ static fet__image part_of(const fet__image *in, fet__window w)
 static void boxes_and_windows(void **state)
 {
     fet__image in = noise(50, 41);
-    fet__window box = { 11, 20, 39, 21 }, window = { 3, 5, 9, 8 }, whole = { 0, 0, 39, 21 };
-    const int targets[][2] = { { 20, 17 }, { 39, 13 }, { 80, 21 }, { 39, 21 } };
+    fet__window box = {11, 20, 39, 21}, window = {3, 5, 9, 8}, whole = {0, 0, 39, 21};
+    const int targets[][2] = {{20, 17}, {39, 13}, {80, 21}, {39, 21}};
 
     (void)state;
     for (size_t f = 0; f < FET_COUNT(filters); f++) {
@@ -163,7 +163,8 @@ static void boxes_and_windows(void **state)
             int h = targets[i][0], w = targets[i][1];
             fet__image cut = part_of(&in, box), direct, before, shown, after;
 
-            assert_int_equal(fet__image_resize(&direct, &in, box.top, box.left, box.height, box.width, h, w, filters[f]), FET_OK);
+            assert_int_equal(
+                fet__image_resize(&direct, &in, box.top, box.left, box.height, box.width, h, w, filters[f]), FET_OK);
             assert_int_equal(fet__image_resize(&before, &cut, 0, 0, 39, 21, h, w, filters[f]), FET_OK);
             expect_same(&direct, &before);
             assert_int_equal(fet__resize_window(&shown, &cut, whole, h, w, window, filters[f]), FET_OK);
@@ -179,7 +180,8 @@ static void boxes_and_windows(void **state)
     fet__image_fini(&in);
 }
 
-/* An input so tall that the result is made in several strips: all columns of a one-pixel-wide picture come out alike. */
+/* An input so tall that the result is made in several strips: all columns of a one-pixel-wide picture come out
+ * alike. */
 static void strips_join(void **state)
 {
     fet__image in = noise(2500000, 1), out;
@@ -194,11 +196,12 @@ static void strips_join(void **state)
     fet__image_fini(&out);
 }
 
-/* ---- preparing ------------------------------------------------------------------------------------------------------ */
+/* ---- preparing ---- */
 
 static void shorter_side_and_crop(void **state)
 {
-    static const int cases[][5] = { { 171, 111, 92, 81, 81 }, { 111, 171, 92, 100, 60 }, { 40, 40, 40, 40, 39 }, { 20, 33, 9, 24, 24 } };
+    static const int cases[][5] = {
+        {171, 111, 92, 81, 81}, {111, 171, 92, 100, 60}, {40, 40, 40, 40, 39}, {20, 33, 9, 24, 24}};
 
     (void)state;
     for (size_t i = 0; i < FET_COUNT(cases); i++) {
@@ -221,7 +224,8 @@ static void shorter_side_and_crop(void **state)
 /* (have, want) -> first source index shown, and where it lies; halves go to the even side, padding to the far one. */
 static void crop_places(void **state)
 {
-    static const int cases[][4] = { { 10, 9, 0, 0 }, { 10, 7, 2, 0 }, { 10, 5, 2, 0 }, { 9, 9, 0, 0 }, { 5, 8, 0, 1 }, { 5, 7, 0, 1 } };
+    static const int cases[][4] = {{10, 9, 0, 0}, {10, 7, 2, 0}, {10, 5, 2, 0},
+                                   {9, 9, 0, 0},  {5, 8, 0, 1},  {5, 7, 0, 1}};
 
     (void)state;
     for (size_t i = 0; i < FET_COUNT(cases); i++) {
@@ -241,10 +245,10 @@ static void crop_places(void **state)
 
 static void normalize(void **state)
 {
-    const float mean[3] = { 0.5f, 0.25f, 0.0f }, std[3] = { 0.5f, 0.25f, 2.0f };
-    fet__image in = { 1, 2, (uint8_t[]){ 0, 51, 255, 255, 0, 102 } };
+    const float mean[3] = {0.5f, 0.25f, 0.0f}, std[3] = {0.5f, 0.25f, 2.0f};
+    fet__image in = {1, 2, (uint8_t[]){0, 51, 255, 255, 0, 102}};
     float out[6];
-    const float want[6] = { -1.0f, -0.2f, 0.5f, 1.0f, -1.0f, 0.2f };
+    const float want[6] = {-1.0f, -0.2f, 0.5f, 1.0f, -1.0f, 0.2f};
 
     (void)state;
     fet__image_normalize(out, &in, mean, std);
@@ -252,7 +256,7 @@ static void normalize(void **state)
         assert_true(fabsf(out[i] - want[i]) < 1e-6f);
 }
 
-/* ---- floats ---------------------------------------------------------------------------------------------------------- */
+/* ---- floats ---- */
 
 static void float_planes(void **state)
 {
@@ -281,7 +285,7 @@ static void float_planes(void **state)
     assert_int_equal(fet__resize_float(out, 0, 1, in, 1, 1, 1, FET__BOX), FET_E_ARG);
 }
 
-/* ---- refusals, memory, threads --------------------------------------------------------------------------------------- */
+/* ---- refusals, memory, threads ---- */
 
 static void bad_arguments(void **state)
 {
@@ -296,7 +300,7 @@ static void bad_arguments(void **state)
     assert_int_equal(fet__image_resize(&out, &in, 0, 0, 4, 6, 100000, 100000, FET__BOX), FET_E_DATA);
     assert_null(out.pixels);
     assert_int_equal(fet__image_resize_short(&out, &in, 0, FET__BOX), FET_E_ARG);
-    assert_int_equal(fet__image_resize_short(&out, &(fet__image){ 1, 2000000000, in.pixels }, 2, FET__BOX), FET_E_DATA);
+    assert_int_equal(fet__image_resize_short(&out, &(fet__image){1, 2000000000, in.pixels}, 2, FET__BOX), FET_E_DATA);
     assert_int_equal(fet__image_center_crop(&out, &in, 0, 1), FET_E_ARG);
     for (size_t i = 0; i < FET_COUNT(filters); i++)
         assert_true(fet__filter_parse(fet__filter_name(filters[i]), &f) && f == filters[i]);
@@ -307,7 +311,7 @@ static void bad_arguments(void **state)
 static void out_of_memory(void **state)
 {
     fet__image in = noise(30, 40), out;
-    float plane[6] = { 1, 2, 3, 4, 5, 6 }, small[2];
+    float plane[6] = {1, 2, 3, 4, 5, 6}, small[2];
 
     (void)state;
     for (int kind = 0; kind < 4; kind++) {
@@ -361,7 +365,7 @@ static void threads_do_not_meet(void **state)
     (void)state;
     assert_int_equal(fet__image_resize_short(&want, &in, 32, FET__LANCZOS), FET_OK);
     for (int i = 0; i < 4; i++) {
-        workers[i] = (worker){ &in, &want, false };
+        workers[i] = (worker){&in, &want, false};
         assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
     }
     for (int i = 0; i < 4; i++) {
