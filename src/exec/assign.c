@@ -194,15 +194,9 @@ static bool can_be_direct(const fet__program *p, const fet__edges *e, const fet_
         return false;
     reach(w, e, v->step);
     for (int i = 0; i < p->step_count; i++) {
-        if (w->seen[i] == w->stamp && may_fail(&p->steps[i]))
+        if (w->seen[i] == w->stamp && p->steps[i].early)
             return false;
         if (w->seen[i] == w->stamp && i != v->step && old >= 0 && reads(&p->steps[i], old))
-            return false;
-    }
-    if (p->required >= 0) {
-        int maker = p->values[p->outputs[p->required].value.value].step;
-
-        if (maker >= 0 && w->seen[maker] == w->stamp)
             return false;
     }
     return true;
@@ -223,10 +217,25 @@ static void make_direct(fet__program *p, fet__edges *e, fet__assignment *a, int 
     }
 }
 
+/* Steps are numbered in a topological order, so one pass from the last to the first finds all that an early step needs. */
+static void mark_early(fet__program *p)
+{
+    for (int i = 0; i < p->step_count; i++)
+        p->steps[i].early = may_fail(&p->steps[i]);
+    if (p->required >= 0 && p->values[p->outputs[p->required].value.value].step >= 0)
+        p->steps[p->values[p->outputs[p->required].value.value].step].early = true;
+    for (int i = p->step_count - 1; i >= 0; i--)
+        for (int k = 0; p->steps[i].early && k < p->steps[i].input_count; k++)
+            if (p->values[p->steps[i].input[k].value].step >= 0)
+                p->steps[p->values[p->steps[i].input[k].value].step].early = true;
+}
+
 fet_status fet__assigns_decide(fet__program *p, fet__edges *e)
 {
     search w = {0};
     fet_status st;
+
+    mark_early(p);
 
     FET_TRY(FET_NEW(w.stack, p->step_count));
     FET_TRY(FET_NEW(w.seen, p->step_count));

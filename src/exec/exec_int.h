@@ -4,7 +4,7 @@
  *
  *     0 .. prologue_count      once values and packed copies: run when a frozen parameter's version changed
  *     .. tail                  the run proper: writes nothing but the arena
- *     .. order_count           steps that write the store, kernels first, then copies
+ *     .. order_count           from the first step that writes the store: kernels, then copies; nothing here may fail
  *
  * Everything lives in the program's own fet__arena, but for the regions that hold data. */
 #ifndef FET_EXEC_INT_H
@@ -60,9 +60,10 @@ typedef struct fet__step {
     int scratch;               /* span of the scratch; -1 none */
     bool once;                 /* belongs to the prologue */
     bool tail;                 /* writes the store, or needs a step that does */
-    bool stale;                /* prologue: to be run (again) */
-    fet__call call;            /* pointers; PACK, COPY and ASSIGN use input[0] and output */
-    double seconds;            /* profile */
+    bool early;     /* may fail, or something that may fail (or is required) needs it: must run before the tail */
+    bool stale;     /* prologue: to be run (again) */
+    fet__call call; /* pointers; PACK, COPY and ASSIGN use input[0] and output */
+    double seconds; /* profile */
     int64_t calls;
 } fet__step;
 
@@ -162,7 +163,8 @@ typedef struct fet__edges {
     int count;
 } fet__edges;
 void fet__edge_add(fet__edges *e, int from, int to);
-/* Decide which values are made in place of their parameter; marks the tail and adds the edges that keep old values readable. */
+/* Decide which values are made in place of their parameter; marks what is early and what is in the tail, and adds the edges that
+ * keep old values readable. */
 fet_status fet__assigns_decide(fet__program *p, fet__edges *e);
 fet_status fet__assigns_copy(fet__program *p); /* ASSIGN steps for the rest */
 

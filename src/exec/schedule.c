@@ -1,6 +1,6 @@
 /* The order of a run. Candidates: the graph's own order (creation, late nodes right before their first user) and the greedy one by
  * memory, each as it is and improved. Every candidate is placed for real, and the smallest arena wins (the earlier candidate on a
- * tie), so a clever order is never worse than the plain one. Steps that write the store come after all others. */
+ * tie), so a clever order is never worse than the plain one. Steps that write the store come after all that may fail. */
 #include <string.h>
 
 #include "exec/exec_int.h"
@@ -145,22 +145,27 @@ done:
 
 /* ---- candidates --------------------------------------------------------------------------------------------------- */
 
-/* Item order -> the run's part of the timeline: steps of the tail behind all others, the copies at the very end. */
+/* Item order -> the run's part of the timeline. A step of the tail waits until the last early step has run; the copies come at the
+ * very end. */
 static void write_timeline(fet__program *p, const items *t, const int *order)
 {
-    int at = p->prologue_count;
+    int at = p->prologue_count, last = -1;
 
-    for (int tail = 0; tail < 2; tail++) {
-        if (tail == 1)
-            p->tail = at;
-        for (int i = 0; i <= t->count; i++)
-            if (order[i] < t->count && p->steps[t->step[order[i]]].tail == (tail == 1))
-                p->order[at++] = t->step[order[i]];
-    }
+    for (int i = 0; i <= t->count; i++)
+        if (order[i] < t->count && p->steps[t->step[order[i]]].early)
+            last = i;
+    for (int i = 0; i <= last; i++)
+        if (order[i] < t->count && !p->steps[t->step[order[i]]].tail)
+            p->order[at++] = t->step[order[i]];
+    for (int i = 0; i <= t->count; i++)
+        if (order[i] < t->count && (i > last || p->steps[t->step[order[i]]].tail))
+            p->order[at++] = t->step[order[i]];
     for (int i = 0; i < p->step_count; i++)
         if (p->steps[i].kind == FET__STEP_ASSIGN)
             p->order[at++] = i;
     p->order_count = at;
+    for (p->tail = p->prologue_count; p->tail < at && !p->steps[p->order[p->tail]].tail;)
+        p->tail++;
 }
 
 static fet_status try_order(fet__program *p, items *t, const int *order, int64_t *smallest)

@@ -190,8 +190,23 @@ static void compare(const fixture *fast, const fixture *slow, uint64_t seed, int
     }
 }
 
+/* How often `word` stands in the plan: the test means nothing when nothing was done in place. */
+static int count_in_plan(const fixture *f, const char *word)
+{
+    fet__text text = {0};
+    int count = 0;
+
+    assert_ok(fet__program_print(f->p, &text, true));
+    for (const char *s = text.s; (s = strstr(s, word)) != NULL; s++)
+        count++;
+    fet__text_fini(&text);
+    return count;
+}
+
 static void test_optimised_programs_agree_with_the_reference(void **state)
 {
+    int overlays = 0, direct = 0, copied = 0;
+
     (void)state;
     for (uint64_t seed = 1; seed <= 400; seed++) {
         fixture fast, slow;
@@ -206,9 +221,15 @@ static void test_optimised_programs_agree_with_the_reference(void **state)
             run_once(&slow, seed, run);
             compare(&fast, &slow, seed, run);
         }
+        overlays += count_in_plan(&fast, " in place ");
+        copied += count_in_plan(&fast, " assign ");
+        direct += count_in_plan(&fast, " store ") - count_in_plan(&fast, " assign ");
         teardown(&fast);
         teardown(&slow);
     }
+    assert_true(overlays > 100);
+    assert_true(direct > 100);
+    assert_true(copied > 100);
 }
 
 int main(void)
