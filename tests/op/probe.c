@@ -69,7 +69,7 @@ static int build_inputs(rig *r, fet__node **in)
     for (; count < PROBE_INPUTS && r->p->input[count]; count++) {
         const char *s = r->p->input[count];
         bool whole = *s == 'i' || *s == 'l';
-        char name[8];
+        char name[32];
         feed *f;
 
         snprintf(name, sizeof name, "x%d", count);
@@ -85,7 +85,7 @@ static int build_inputs(rig *r, fet__node **in)
 static fet__node *next_level(rig *r, fet__node *t, int k)
 {
     fet__node *wrt[PROBE_INPUTS + 1], *grad[PROBE_INPUTS + 1], *next = NULL;
-    char name[16];
+    char name[64];
 
     for (int i = 0; i < r->wrt_count; i++)
         wrt[i] = r->feed[r->wrt[i]].node;
@@ -110,7 +110,7 @@ static void build(rig *r, const probe *p)
 {
     int levels = p->levels ? p->levels : PROBE_LEVELS;
     fet__node *in[PROBE_INPUTS] = {NULL}, *y, *t;
-    char name[16];
+    char name[64];
 
     r->p = p;
     assert_ok(fet__graph_create(&r->g));
@@ -238,7 +238,7 @@ static void same_as_lowering(const rig *r)
 static void differences(rig *r, double *to, int64_t i, double *slope)
 {
     double kept = to[i], side[2][PROBE_LEVELS + 1];
-    char name[8];
+    char name[32];
 
     for (int up = 0; up < 2; up++) {
         to[i] = kept + (up ? STEP : -STEP);
@@ -261,7 +261,7 @@ static void check_input(rig *r, int w)
     double *to = fet__program_input(r->program, f->name), *grad[PROBE_LEVELS] = {NULL};
     double tolerance = r->p->tolerance > 0 ? r->p->tolerance : 1e-6;
     int levels = r->levels < PROBE_LEVELS ? r->levels + 1 : PROBE_LEVELS;
-    char name[16];
+    char name[64];
 
     if (r->p->levels && levels > r->p->levels)
         levels = r->p->levels;
