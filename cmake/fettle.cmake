@@ -43,6 +43,7 @@ function(fettle_layer name)
     target_link_libraries(fet_${name} PUBLIC PkgConfig::${p})
   endforeach()
   set_property(GLOBAL APPEND PROPERTY FETTLE_LAYERS fet_${name})
+  set_property(GLOBAL APPEND PROPERTY FETTLE_PACKAGES ${L_PKG})
 endfunction()
 
 # fettle_test(NAME SOURCES a.c ... USES layer ... [TIMEOUT s]): a cmocka program test_NAME that ctest runs as NAME.

@@ -31,6 +31,8 @@ FET_API fet_status fet_bench_peak(double *f32, double *bf16);
 /* Process-wide settings. Threads: 0 means the cores this process may use. */
 FET_API fet_status fet_set_threads(int n);
 FET_API int fet_threads(void);
+/* Memory budget in bytes wherever options leave it 0; 0 (the default): what is free. */
+FET_API fet_status fet_set_memory(int64_t bytes);
 /* "0.1.0"; "oneDNN 2.6.3"; "avx512". Static. */
 FET_API const char *fet_version(void);
 FET_API const char *fet_version_library(void);

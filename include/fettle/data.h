@@ -10,7 +10,7 @@ extern "C" {
 
 /* How a data set is read. Zero-initialised means defaults. */
 typedef struct fet_data_options {
-    double val_fraction;      /* share split off when there is no val/; 0: 0.1 */
+    double val_fraction;      /* share split off when there is no val/; 0: 0.1; < 0: nothing is split off */
     const char *classes;      /* "a,b,c" keeps these; NULL: all */
     const char *class_order;  /* "byte" (default) or "natural" */
     int64_t max_pixels;       /* of one image; 0: 200 million */

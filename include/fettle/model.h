@@ -20,6 +20,7 @@ typedef struct fet_model fet_model;
 typedef struct fet_model_options {
     const char *arch;          /* "vit_base_patch16_224" or "vit:dim=64,depth=3,..."; NULL: recognised from the tensors */
     const float *mean, *std;   /* three values each; NULL: the file's, else the family's */
+    const char *mean_text, *std_text; /* the same as "0.5,0.5,0.5", used where mean or std is NULL */
     const char *interpolation; /* nearest box bilinear hamming bicubic lanczos; NULL: the file's, else the family's */
     double crop_pct;           /* in (0, 1]; 0: the file's, else the family's; < 0: resize to the exact size without cropping */
     int image;                 /* input height and width in pixels; 0: the model's own. A position embedding is resampled */

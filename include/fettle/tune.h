@@ -28,6 +28,8 @@ typedef struct fet_tune_options {
     double wd;              /* weight decay; < 0: 1e-4 */
     const char *optimizer;  /* sgd adam adamw rmsprop; NULL: adamw */
     double momentum;        /* sgd; < 0: 0.9 */
+    int nesterov;           /* not 0: sgd with Nesterov's momentum */
+    int amsgrad;            /* not 0: adam and adamw keep the largest second moment */
     int no_decay_1d;        /* not 0: no weight decay on biases and norms */
     const char *schedule;   /* cosine step constant; NULL: cosine */
     double warmup;          /* epochs; < 0: a tenth of the epochs */
@@ -41,6 +43,8 @@ typedef struct fet_tune_options {
     double smoothing;       /* label smoothing in [0, 1) */
     double drop_path;       /* rate of the last block in [0, 1) */
     const char *augment;    /* none light strong; NULL: light */
+    int drop_last;          /* not 0: an epoch's last, incomplete batch is left out */
+    int64_t eval_every;     /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     uint64_t seed;
     int64_t memory;         /* budget in bytes; 0: what is free */
     int check_finite;       /* look at every node's result */

@@ -50,4 +50,8 @@ fet_status fet__program_profile_print(const fet__program *p, fet__text *out);
 /* Run one node by the reference kernel on given data (constant folding, tests). */
 fet_status fet__evaluate_node(void *user, const fet__node *n, void *out);
 
+/* ---- machine.c ------------------------------------------------------------------------------------------------------ */
+const char *fet__machine_library(void);                  /* "oneDNN 2.6.3" or "none" */
+double fet__machine_peak(fet_dtype t, double seconds);   /* measured multiply-add peak of all threads, GFLOP/s; 0: not in hardware */
+
 #endif

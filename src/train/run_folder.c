@@ -1,8 +1,6 @@
 /* The folder that a training command writes: its files, run.json, log.csv. The state itself is checkpoint.c's. */
 #include "train/train_int.h"
 
-#include "kernel/kernel.h"
-
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -108,7 +106,7 @@ static json_t *machine_object(const fet__run_state *s, const fet__program_info *
     json_t *j = json_object();
 
     json_object_set_new(j, "fettle", json_string(FETTLE_VERSION));
-    json_object_set_new(j, "kernels", json_string(fet__kernel_library()));
+    json_object_set_new(j, "kernels", json_string(fet__machine_library()));
     json_object_set_new(j, "cpu", json_string(fet__cpu_text()));
     json_object_set_new(j, "threads", json_integer(s->threads));
     json_object_set_new(j, "memory_budget", json_integer(s->memory));

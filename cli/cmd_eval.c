@@ -1,0 +1,54 @@
+/* fettle eval: accuracy of a model on a split. */
+#include "cli/cli.h"
+
+static const flag flags_eval[] = {
+    {"split", "NAME", "val", "train, val or test", false}, {"batch", "N", "32", "images at a time", false}, FLAG_END};
+
+static int print(const args *a, const fet_eval_result *r)
+{
+    if (a->json)
+        return print_json(json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}", "top1", number(r->top1), "top5", number(r->top5),
+                                    "macro_f1", number(r->macro_f1), "loss", number(r->loss), "images",
+                                    (json_int_t)r->images, "skipped", (json_int_t)r->skipped));
+    row_percent("top-1", r->top1);
+    row_percent("top-5", r->top5);
+    row_percent("macro-F1", r->macro_f1);
+    row("loss", "%.5g", r->loss);
+    row("images", "%lld", (long long)r->images);
+    if (r->skipped > 0)
+        row("skipped", "%lld", (long long)r->skipped);
+    return EXIT_DONE;
+}
+
+static int run(args *a)
+{
+    fet_tune_options o;
+    fet_eval_result r;
+    fet_model *m = NULL;
+    void *keep;
+    int64_t batch;
+    fet_status st;
+    int status = options_apply(a, &o, &keep);
+
+    if (status < 0 && !args_int(a, "batch", 1, 65536, 32, &batch))
+        status = EXIT_USAGE;
+    if (status < 0)
+        status = open_model(a, &o, &m);
+    if (status < 0) {
+        st = fet_evaluate(m, o.data, args_text(a, "split"), &o.data_options, (int)batch, &r);
+        status = st == FET_OK ? print(a, &r) : fail(st);
+    }
+    fet_model_close(m);
+    fet_recipe_free(keep);
+    return status;
+}
+
+const command command_eval = {
+    "eval",
+    "",
+    0,
+    0,
+    "Evaluate a model, with or without an adapter, on a split of a data set.",
+    "fettle eval --model vit.safetensors --adapter run --data pets --split test",
+    {flags_model_required, flags_data, flags_adapter, flags_eval, flags_model, flags_image_reading},
+    run};

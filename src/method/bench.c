@@ -1,0 +1,160 @@
+/* fet_bench: the built-in workloads, with random weights, pictures and labels. */
+#include "method/method_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_STEPS 100000
+
+const fet__workload fet__workloads[] = {
+    {"vit-hydra", "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
+     "vit_base_patch16_224:classes=100", "hydra:at=mlp.fc2,rank=8,bias=false"},
+    {"vit-full", "ViT-B/16 at 224, every parameter, AdamW", "vit_base_patch16_224:classes=100", "full"},
+    {NULL, NULL, NULL, NULL}};
+
+/* NULL, with the message set, when there is none of that name. */
+static const fet__workload *find(const char *name)
+{
+    const char *names[FET_COUNT(fet__workloads)];
+    int i, near;
+
+    for (i = 0; fet__workloads[i].name; i++) {
+        names[i] = fet__workloads[i].name;
+        if (strcmp(names[i], name) == 0)
+            return &fet__workloads[i];
+    }
+    near = fet__nearest(name, names, i);
+    FET_FAIL(FET_E_ARG, "unknown workload '%s'%s%s (fettle list workloads shows all)", fet__show(name),
+             near >= 0 ? "; the nearest is " : "", near >= 0 ? names[near] : "");
+    return NULL;
+}
+
+static void feed(fet__step *s, const fet__model *m, int batch, uint64_t seed)
+{
+    int64_t i, values = (int64_t)batch * m->input.height * m->input.width * 3;
+
+    for (i = 0; i < values; i++)
+        s->images[i] = (float)fet__random_normal(seed, fet__hash32("bench.images"), 0, (uint64_t)i);
+    for (i = 0; s->labels && i < batch; i++)
+        s->labels[i] =
+            (int32_t)(fet__random_u32(seed, fet__hash32("bench.labels"), 0, (uint64_t)i) % (uint32_t)m->arch.classes);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static fet_status run_steps(fet__step *s, const fet__optimizer_options *optimizer, int64_t first, int count,
+                            double *seconds)
+{
+    fet_status st = FET_OK;
+    int i;
+
+    for (i = 0; i < count; i++) {
+        double begun = fet__now();
+        if (s->step)
+            *s->step = (int32_t)(first + i);
+        if (optimizer)
+            fet__optimizer_bind(optimizer, s->program, first + i, 1e-4);
+        FET_TRY(fet__program_run(s->program));
+        if (seconds)
+            seconds[i] = fet__now() - begun;
+    }
+done:
+    return st;
+}
+
+static fet_status profile_text(const fet__step *s, char **out)
+{
+    fet__text t = {0};
+    fet_status st;
+
+    FET_TRY(fet__program_profile_print(s->program, &t));
+    *out = t.failed ? NULL : fet__strdup(t.s ? t.s : "");
+    if (!*out)
+        st = FET_FAIL(FET_E_NOMEM, "no memory for the profile");
+done:
+    fet__text_fini(&t);
+    return st;
+}
+
+static void fill(fet_bench_result *r, const fet__step *s, double *seconds, int count, int batch)
+{
+    fet__program_info info = fet__program_describe(s->program);
+    double median;
+
+    qsort(seconds, (size_t)count, sizeof *seconds, by_value);
+    median = count % 2 ? seconds[count / 2] : (seconds[count / 2 - 1] + seconds[count / 2]) / 2;
+    *r = (fet_bench_result){.median_s = median,
+                            .min_s = seconds[0],
+                            .images_per_s = batch / median,
+                            .peak_rss_mib = fet__peak_rss() / 1048576,
+                            .planned_mib = (info.total_bytes + info.weight_bytes) / 1048576,
+                            .gflops_per_image = info.flops / batch / 1e9,
+                            .gflops = info.flops / median / 1e9};
+}
+
+static fet_status measure(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text)
+{
+    fet__optimizer_options optimizer = fet__optimizer_defaults();
+    fet__step_options options = {
+        .batch = o->batch, .train = o->train != 0, .memory = fet__budget(o->memory), .seed = o->seed};
+    fet_model_options arch = {.arch = w->arch};
+    fet__model *m = NULL;
+    fet__step step = {0};
+    double *seconds = NULL;
+    fet_status st;
+
+    optimizer.weight_decay = 0.01; /* PyTorch's default for AdamW, as the peer has it */
+    options.optimizer = o->train ? &optimizer : NULL;
+    FET_TRY(fet__model_open_with(&m, "none", &arch, o->seed));
+    if (o->train)
+        FET_TRY(fet__model_attach(m, w->adapter));
+    FET_TRY(fet__step_create(&step, m, &options));
+    FET_TRY(FET_NEW(seconds, o->steps));
+    feed(&step, m, o->batch, o->seed);
+    FET_TRY(run_steps(&step, options.optimizer, 0, o->warmup, NULL));
+    fet__program_profile(step.program, o->profile != 0);
+    FET_TRY(run_steps(&step, options.optimizer, o->warmup, o->steps, seconds));
+    fill(out, &step, seconds, o->steps, o->batch);
+    if (text && o->profile)
+        FET_TRY(profile_text(&step, text));
+done:
+    fet__free(seconds);
+    fet__step_fini(&step);
+    fet__model_close(m);
+    return st;
+}
+
+fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **text)
+{
+    fet_bench_options own;
+    const fet__workload *w;
+
+    if (!o || !out || !o->workload)
+        return FET_FAIL(FET_E_ARG, "fet_bench: options, workload or result is absent");
+    memset(out, 0, sizeof *out);
+    if (text)
+        *text = NULL;
+    own = *o;
+    own.batch = o->batch ? o->batch : 16;
+    own.steps = o->steps ? o->steps : 5;
+    own.warmup = o->warmup ? o->warmup : 1;
+    if (own.batch < 1 || own.batch > 65536 || own.steps < 1 || own.steps > MAX_STEPS || own.warmup < 1 ||
+        own.warmup > MAX_STEPS)
+        return FET_FAIL(FET_E_ARG, "batch %d, steps %d or warmup %d is out of range", own.batch, own.steps, own.warmup);
+    w = find(o->workload);
+    return w ? measure(&own, w, out, text) : FET_E_ARG;
+}
+
+fet_status fet_bench_peak(double *f32, double *bf16)
+{
+    if (!f32 || !bf16)
+        return FET_FAIL(FET_E_ARG, "fet_bench_peak: a result is absent");
+    *f32 = fet__machine_peak(FET_F32, 1.0);
+    *bf16 = fet__machine_peak(FET_BF16, 1.0);
+    return FET_OK;
+}
