@@ -50,21 +50,30 @@ float fet__random_uniform(uint64_t seed, uint32_t stream, uint32_t step, uint64_
 }
 
 /* a is moved off zero by half a step, so the logarithm is finite; the largest value is sqrt(2 ln 2^33) = 6.76. */
-static double box_muller(uint32_t a, uint32_t b, bool sine)
+static void box_muller(double out[2], uint32_t a, uint32_t b)
 {
     double radius = sqrt(-2.0 * log(((double)a + 0.5) * 0x1p-32));
     double angle = TWO_PI * ((double)b * 0x1p-32);
 
-    return radius * (sine ? sin(angle) : cos(angle));
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
+}
+
+void fet__random_normal4(double out[4], uint64_t seed, uint32_t stream, uint32_t step, uint64_t block)
+{
+    uint32_t lanes[4];
+
+    fet__philox(lanes, seed, stream, step, block);
+    box_muller(out, lanes[0], lanes[1]);
+    box_muller(out + 2, lanes[2], lanes[3]);
 }
 
 double fet__random_normal(uint64_t seed, uint32_t stream, uint32_t step, uint64_t i)
 {
-    uint32_t lanes[4];
-    unsigned pair = (unsigned)(i % 4) & 2u;
+    double four[4];
 
-    fet__philox(lanes, seed, stream, step, i / 4);
-    return box_muller(lanes[pair], lanes[pair + 1], i % 2 == 1);
+    fet__random_normal4(four, seed, stream, step, i / 4);
+    return four[i % 4];
 }
 
 uint32_t fet__hash32(const char *s)

@@ -14,45 +14,52 @@ fet__init fet__init_kaiming5(int64_t in)
     return (fet__init){FET__INIT_UNIFORM, 1.0 / sqrt((double)in)};
 }
 
-/* Draws of one element come from consecutive steps of its own stream, so that a rejected draw disturbs no neighbour. */
-static double draw(fet__init init, uint64_t seed, uint32_t stream, uint64_t i)
+/* An element outside two deviations is drawn again from later steps of its own stream, so that it disturbs no neighbour. */
+static double truncated(double z, uint64_t seed, uint32_t stream, uint64_t i)
 {
-    double z = 0;
     uint32_t attempt;
 
-    switch (init.kind) {
-    case FET__INIT_ZERO: return 0;
-    case FET__INIT_ONE: return 1;
-    case FET__INIT_VALUE: return init.a;
-    case FET__INIT_UNIFORM: return init.a * (2.0 * (double)fet__random_uniform(seed, stream, 0, i) - 1.0);
-    case FET__INIT_NORMAL: return init.a * fet__random_normal(seed, stream, 0, i);
-    case FET__INIT_TRUNC_NORMAL:
-        for (attempt = 0; attempt < 64; attempt++) {
-            z = fet__random_normal(seed, stream, attempt, i);
-            if (fabs(z) <= 2.0)
-                return init.a * z;
+    for (attempt = 1; fabs(z) > 2.0; attempt++)
+        z = attempt < 64 ? fet__random_normal(seed, stream, attempt, i) : 0;
+    return z;
+}
+
+/* Four neighbours at once: one block of random numbers serves them. */
+static void draw4(double out[4], fet__init init, uint64_t seed, uint32_t stream, uint64_t block)
+{
+    int k;
+
+    if (init.kind == FET__INIT_NORMAL || init.kind == FET__INIT_TRUNC_NORMAL)
+        fet__random_normal4(out, seed, stream, 0, block);
+    for (k = 0; k < 4; k++) {
+        uint64_t i = 4 * block + (uint64_t)k;
+        switch (init.kind) {
+        case FET__INIT_ZERO: out[k] = 0; break;
+        case FET__INIT_ONE: out[k] = 1; break;
+        case FET__INIT_VALUE: out[k] = init.a; break;
+        case FET__INIT_UNIFORM: out[k] = init.a * (2.0 * (double)fet__random_uniform(seed, stream, 0, i) - 1.0); break;
+        case FET__INIT_NORMAL: out[k] *= init.a; break;
+        case FET__INIT_TRUNC_NORMAL: out[k] = init.a * truncated(out[k], seed, stream, i); break;
         }
-        return 0;
     }
-    return 0;
 }
 
 void fet__init_fill(void *data, fet_dtype t, int64_t count, fet__init init, uint64_t seed, const char *name)
 {
     uint32_t stream = fet__hash32(name);
-    int64_t i;
+    int64_t block;
 
-    if (init.kind == FET__INIT_ZERO) {
-        memset(data, 0, (size_t)count * fet__dtype_bytes(t));
-        return;
-    }
     /* Every element is a function of its index alone, so threads change nothing. */
 #pragma omp parallel for schedule(static) num_threads(fet__threads())
-    for (i = 0; i < count; i++) {
-        double v = draw(init, seed, stream, (uint64_t)i);
-        if (t == FET_F64)
-            ((double *)data)[i] = v;
-        else
-            ((float *)data)[i] = (float)v;
+    for (block = 0; block < (count + 3) / 4; block++) {
+        double four[4];
+        int k;
+        draw4(four, init, seed, stream, (uint64_t)block);
+        for (k = 0; k < 4 && 4 * block + k < count; k++) {
+            if (t == FET_F64)
+                ((double *)data)[4 * block + k] = four[k];
+            else
+                ((float *)data)[4 * block + k] = (float)four[k];
+        }
     }
 }
