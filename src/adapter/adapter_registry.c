@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#define OPTION_LIMIT 64 /* options, or presets, of one adapter */
+
 const fet__adapter_class *const fet__adapter_classes[] = {
     &fet__adapter_hydra, &fet__adapter_lora, &fet__adapter_seqlora, &fet__adapter_bitfit, &fet__adapter_linear, &fet__adapter_full, NULL};
 
@@ -55,7 +57,7 @@ static int find_option(const fet__adapter_class *c, const char *key)
 
 static fet_status unknown_option(const fet__adapter_class *c, const char *key)
 {
-    const char *keys[64] = {0};
+    const char *keys[OPTION_LIMIT] = {0};
     int n = option_count(c), i, near;
 
     if (n == 0)
@@ -68,19 +70,8 @@ static fet_status unknown_option(const fet__adapter_class *c, const char *key)
     return FET_FAIL(FET_E_ARG, "adapter '%s' has no option '%s'", c->name, fet__show(key));
 }
 
-static fet_status set_options(fet__adapter *a, const char *text, bool presets);
-
-static fet_status set_preset(fet__adapter *a, const char *name)
-{
-    const fet__preset *p = a->class_->presets;
-
-    for (; p && p->name; p++)
-        if (strcmp(p->name, name) == 0)
-            return set_options(a, p->options, false);
-    return FET_FAIL(FET_E_ARG, "adapter '%s' has no preset '%s'", a->class_->name, fet__show(name));
-}
-
-static fet_status set_option(fet__adapter *a, char *pair)
+/* `given` remembers which options this text named already: one that is named twice would lose its first value unsaid. */
+static fet_status set_option(fet__adapter *a, char *pair, bool given[OPTION_LIMIT])
 {
     char *equals = strchr(pair, '='), *value;
     int i;
@@ -93,6 +84,9 @@ static fet_status set_option(fet__adapter *a, char *pair)
     i = find_option(a->class_, pair);
     if (i < 0)
         return unknown_option(a->class_, pair);
+    if (given[i])
+        return FET_FAIL(FET_E_ARG, "adapter '%s': option '%s' is given twice", a->class_->name, pair);
+    given[i] = true;
     value = fet__strdup(equals + 1);
     if (!value)
         return FET_E_NOMEM;
@@ -101,30 +95,48 @@ static fet_status set_option(fet__adapter *a, char *pair)
     return FET_OK;
 }
 
-static fet_status set_options(fet__adapter *a, const char *text, bool presets)
+static fet_status set_options(fet__adapter *a, const char *text)
+{
+    bool given[OPTION_LIMIT] = {false};
+    fet_status st = FET_OK;
+    char *copy = fet__strdup(text), *pair, *save = NULL;
+
+    if (!copy)
+        return FET_E_NOMEM;
+    for (pair = strtok_r(copy, ",", &save); pair && st == FET_OK; pair = strtok_r(NULL, ",", &save))
+        st = set_option(a, pair, given);
+    fet__free(copy);
+    return st;
+}
+
+static fet_status set_preset(fet__adapter *a, const char *name)
+{
+    const fet__preset *p = a->class_->presets;
+    const char *names[OPTION_LIMIT] = {0};
+    int n = 0, near;
+
+    for (; p && p->name; p++) {
+        if (strcmp(p->name, name) == 0)
+            return set_options(a, p->options);
+        if (n < OPTION_LIMIT)
+            names[n++] = p->name;
+    }
+    near = fet__nearest(name, names, n);
+    return FET_FAIL(FET_E_ARG, "adapter '%s' has no preset '%s'; %s is '%s'", a->class_->name, fet__show(name),
+                    near >= 0 ? "the nearest" : "one that it has", names[near >= 0 ? near : 0]);
+}
+
+/* The last "preset=NAME" of the text, wherever it stands: what is said beside a preset overrides it. */
+static fet_status apply_preset(fet__adapter *a, const char *text)
 {
     fet_status st = FET_OK;
     char *copy = fet__strdup(text), *pair, *save = NULL;
 
     if (!copy)
         return FET_E_NOMEM;
-    if (presets) {
-        char *scan = fet__strdup(text);
-        if (!scan) {
-            st = FET_E_NOMEM;
-            goto done;
-        }
-        for (pair = strtok_r(scan, ",", &save); pair && st == FET_OK; pair = strtok_r(NULL, ",", &save))
-            if (a->class_->presets && strncmp(pair, "preset=", 7) == 0)
-                st = set_preset(a, pair + 7);
-        fet__free(scan);
-        if (st != FET_OK)
-            goto done;
-    }
-    save = NULL;
-    for (pair = strtok_r(copy, ",", &save); pair; pair = strtok_r(NULL, ",", &save))
-        FET_TRY(set_option(a, pair));
-done:
+    for (pair = strtok_r(copy, ",", &save); pair && st == FET_OK; pair = strtok_r(NULL, ",", &save))
+        if (a->class_->presets && strncmp(pair, "preset=", 7) == 0)
+            st = set_preset(a, pair + 7);
     fet__free(copy);
     return st;
 }
@@ -169,8 +181,10 @@ fet_status fet__adapter_create(fet__adapter **out, const char *spec)
         st = FET_E_NOMEM;
         goto done;
     }
-    if (colon)
-        FET_TRY(set_options(a, colon + 1, true));
+    if (colon) {
+        FET_TRY(apply_preset(a, colon + 1));
+        FET_TRY(set_options(a, colon + 1));
+    }
     if (c->configure)
         FET_TRY(c->configure(a));
     FET_TRY(write_spec(a));

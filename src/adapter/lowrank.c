@@ -99,6 +99,16 @@ static fet__node *sum_of(fet__graph *g, fet__node *a, fet__node *b)
     return a && b ? fet__add(g, a, b) : (a ? a : b);
 }
 
+/* Said once: when the branch begins, not in each graph that is built with it. */
+static void warn_rank(const fet__adapter *a, const fet__build *b, const char *down, const fet__target *t, int64_t rank, int64_t in)
+{
+    int64_t limit = in < t->rows ? in : t->rows;
+
+    if (rank > limit && !fet__params_find(b->store, down))
+        fet__warn("adapter '%s': rank %lld at %s is above the smaller side of its factors, %lld", a->class_->name, (long long)rank, t->name,
+                  (long long)limit);
+}
+
 static branch build_branch(const fet__adapter *a, fet__build *b, const fet__site *s, const fet__target *t, int count, bool sequential)
 {
     const fet__lowrank *l = a->config;
@@ -112,6 +122,7 @@ static branch build_branch(const fet__adapter *a, fet__build *b, const fet__site
         int64_t own_in = sequential ? t[i].rows : in;
         fet__node *x;
         fet__lowrank_name(a, &t[i], sequential, "down.weight", name);
+        warn_rank(a, b, name, &t[i], rank, own_in);
         x = fet__parameter_at(b, name, FET_SHAPE(rank, own_in), down_init(l, own_in, rank));
         r.down = sum_of(b->g, r.down, place(b->g, x, i * rank, sequential ? t[i].row : 0, total, in));
         fet__lowrank_name(a, &t[i], sequential, "up.weight", name);
@@ -144,15 +155,6 @@ static fet__node *hidden(const fet__lowrank *l, fet__build *b, const branch *r, 
     return l->dropout_on_input ? h : fet__nn_dropout(b, h, l->dropout);
 }
 
-static void warn_rank(const fet__adapter *a, const fet__site *s, int64_t rank)
-{
-    int64_t limit = s->in < s->out ? s->in : s->out;
-
-    if (rank > limit)
-        fet__warn("adapter '%s': rank %lld at %s is above the layer's smaller side %lld", a->class_->name, (long long)rank, s->name,
-                  (long long)limit);
-}
-
 fet__node *fet__lowrank_linear(void *adapter, fet__build *b, const fet__site *s, fet__node *x, fet__node *y)
 {
     fet__adapter *a = adapter;
@@ -164,7 +166,6 @@ fet__node *fet__lowrank_linear(void *adapter, fet__build *b, const fet__site *s,
     if (count == 0)
         return y;
     a->used++;
-    warn_rank(a, s, l->rank_par > l->rank_seq ? l->rank_par : l->rank_seq);
     fet__build_fresh_begin(b);
     b->adapter_scope = true;
     for (side = 0; side < 2; side++) {

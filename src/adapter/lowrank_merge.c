@@ -30,6 +30,7 @@ static fet_status factor(const fet__adapter *a, const fet__params *store, const 
 /* W and b of one target in double, and what is added to them. */
 typedef struct work {
     int64_t rows, columns;
+    fet_dtype type; /* of the weight */
     double *weight, *bias, *weight_add, *bias_add;
     double *down, *down_bias, *up, *up_bias, *product;
 } work;
@@ -120,7 +121,7 @@ static fet_status store_bias(fet__params *store, const fet__site *s, const fet__
     if (!p) {
         if (!any(w->bias_add, w->rows))
             return FET_OK;
-        FET_TRY(fet__params_add(store, &p, name, FET_F32, FET_SHAPE(s->out), FET__PARAM));
+        FET_TRY(fet__params_add(store, &p, name, w->type == FET_F64 ? FET_F64 : FET_F32, FET_SHAPE(s->out), FET__PARAM));
         p->loaded = true;
     }
     FET_TRY(fet__param_own(p));
@@ -139,6 +140,9 @@ static fet_status merge_target(const fet__adapter *a, fet__params *store, const 
 
     snprintf(name, sizeof name, "%s.weight", s->name);
     weight = fet__params_find(store, name);
+    if (!weight)
+        return FET_FAIL(FET_E_BUG, "%s is not in the store", name);
+    w.type = weight->dtype;
     snprintf(name, sizeof name, "%s.bias", s->name);
     bias = fet__params_find(store, name);
     FET_TRY(FET_NEW(w.weight, count));
