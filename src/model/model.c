@@ -56,15 +56,31 @@ static fet_status keep_names(fet__model *m, int count, const char *const *names)
 static fet_status fresh_tensor(fet__model *m, const char *leaf, fet__shape shape)
 {
     char name[128];
+    bool trainable = false;
     fet__param *p;
     fet_status st;
 
     snprintf(name, sizeof name, "%s.%s", m->arch.head, leaf);
     p = fet__params_find(m->store, name);
-    if (p)
+    if (p) {
+        trainable = p->trainable;
         fet__params_remove(m->store, p);
+    }
     FET_TRY(fet__params_add(m->store, &p, name, FET_F32, shape, FET__PARAM));
+    p->trainable = trainable;
     fet__init_fill(p->data, FET_F32, fet__shape_count(&shape), fet__init_kaiming5(m->arch.feature_size), m->seed, name);
+done:
+    return st;
+}
+
+fet_status fet__model_fresh_head(fet__model *m, int count)
+{
+    fet_status st;
+
+    FET_TRY(fresh_tensor(m, "weight", FET_SHAPE(count, m->arch.feature_size)));
+    FET_TRY(fresh_tensor(m, "bias", FET_SHAPE(count)));
+    m->arch.classes = count;
+    m->class_count = 0;
 done:
     return st;
 }
@@ -81,10 +97,8 @@ fet_status fet__model_set_classes(fet__model *m, int count, const char *const *n
             return keep_names(m, count, names);
         return FET_OK;
     }
-    FET_TRY(fresh_tensor(m, "weight", FET_SHAPE(count, m->arch.feature_size)));
-    FET_TRY(fresh_tensor(m, "bias", FET_SHAPE(count)));
+    FET_TRY(fet__model_fresh_head(m, count));
     FET_TRY(keep_names(m, count, names));
-    m->arch.classes = count;
     *fresh = true;
 done:
     return st;
@@ -132,31 +146,63 @@ done:
 
 /* ---- adapters --------------------------------------------------------------------------------------------------------- */
 
+/* The model as it was before the adapter; also after an attempt that failed half-way. */
+static void detach(fet__model *m)
+{
+    int i;
+
+    for (i = fet__params_count(m->store) - 1; i >= 0; i--)
+        if (fet__params_at(m->store, i)->adapter)
+            fet__params_remove(m->store, fet__params_at(m->store, i));
+    fet__adapter_destroy(m->adapter);
+    m->adapter = NULL;
+}
+
+static fet_status refuse_second(const fet__model *m)
+{
+    return m->adapter ? FET_FAIL(FET_E_ARG, "the model already has adapter '%s': merge it first", m->adapter->class_->name) : FET_OK;
+}
+
 fet_status fet__model_attach(fet__model *m, const char *spec)
 {
     char fingerprint[65];
     fet_status st;
 
-    if (m->adapter)
-        return FET_FAIL(FET_E_ARG, "the model already has adapter '%s': merge it first", m->adapter->class_->name);
+    FET_TRY(refuse_second(m));
     FET_TRY(fet__model_fingerprint(m, fingerprint)); /* before anything of the base can change */
     FET_TRY(fet__adapter_create(&m->adapter, spec));
-    FET_TRY(fet__model_probe(m, false, NULL, false));
-    FET_TRY(fet__adapter_select(m->adapter, m->store, m->arch.head));
+    st = fet__model_probe(m, false, NULL, false);
+    if (st == FET_OK)
+        st = fet__adapter_select(m->adapter, m->store, m->arch.head);
+    if (st != FET_OK)
+        detach(m);
 done:
     return st;
 }
 
-static fet_status load_tensor(fet__model *m, const fet__entry *e, const char *path)
+/* A file that names what its adapter does not train would change the base unsaid. */
+static fet_status check_tensor(const fet__model *m, const fet__entry *e, const char *path)
+{
+    const fet__param *p = fet__params_find(m->store, e->name);
+
+    if (!p)
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s belongs to no layer of the model", fet__show(path), fet__show(e->name));
+    if (!p->trainable)
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s is not one that adapter '%s' trains", fet__show(path), fet__show(e->name),
+                        m->adapter->class_->name);
+    if (!fet__dtype_is_float(e->dtype))
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s holds whole numbers (%s)", fet__show(path), fet__show(e->name), fet__dtype_name(e->dtype));
+    if (!fet__shape_equal(&p->shape, &e->shape))
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s has shape %s where the model needs %s", fet__show(path), fet__show(e->name),
+                        fet__shape_text(&e->shape), fet__shape_text(&p->shape));
+    return FET_OK;
+}
+
+static fet_status load_tensor(fet__model *m, const fet__entry *e)
 {
     fet__param *p = fet__params_find(m->store, e->name);
     fet_status st;
 
-    if (!p)
-        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s belongs to no layer of the model", fet__show(path), fet__show(e->name));
-    if (!fet__shape_equal(&p->shape, &e->shape))
-        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s has shape %s where the model needs %s", fet__show(path), fet__show(e->name),
-                        fet__shape_text(&e->shape), fet__shape_text(&p->shape));
     FET_TRY(fet__param_own(p));
     fet__convert(p->data, p->dtype, e->data, e->dtype, fet__shape_count(&e->shape));
     p->loaded = true;
@@ -183,9 +229,10 @@ done:
     return st;
 }
 
-/* Everything that trains must be in the file: a missing tensor would silently stay at its initial value. */
-static fet_status all_present(const fet__model *m, const fet__tensors *t, const char *path)
+/* Everything that trains must be in the file, for a missing tensor would silently stay at its initial value; and nothing else. */
+static fet_status check_tensors(const fet__model *m, const fet__tensors *t, const char *path)
 {
+    fet_status st = FET_OK;
     int i;
 
     for (i = 0; i < fet__params_count(m->store); i++) {
@@ -193,37 +240,78 @@ static fet_status all_present(const fet__model *m, const fet__tensors *t, const 
         if (p->trainable && !fet__tensors_find(t, p->name))
             return FET_FAIL(FET_E_FORMAT, "%s: tensor %s %s is missing", fet__show(path), p->name, fet__shape_text(&p->shape));
     }
-    return FET_OK;
+    for (i = 0; i < fet__tensors_count(t) && st == FET_OK; i++)
+        st = check_tensor(m, fet__tensors_at(t, i), path);
+    return st;
+}
+
+static fet_status load_tensors(fet__model *m, const fet__tensors *t, const char *path)
+{
+    fet_status st;
+    int i;
+
+    FET_TRY(check_tensors(m, t, path));
+    for (i = 0; i < fet__tensors_count(t); i++)
+        FET_TRY(load_tensor(m, fet__tensors_at(t, i)));
+done:
+    if (st != FET_OK)
+        detach(m);
+    return st;
+}
+
+/* The size of its images and the classes of its head become the model's. */
+static fet_status take_size(fet__model *m, const fet__adapter_meta *meta, const char *file)
+{
+    fet_status st = FET_OK;
+
+    if (meta->input.height != m->arch.height || meta->input.width != m->arch.width) {
+        if (!m->arch.class_->resize)
+            return FET_FAIL(FET_E_ARG, "%s: the adapter was trained at %dx%d pixels, the model takes %dx%d", fet__show(file), meta->input.height,
+                            meta->input.width, m->arch.height, m->arch.width);
+        st = m->arch.class_->resize(&m->arch, m->store, meta->input.height, meta->input.width);
+    }
+    if (st == FET_OK)
+        m->input = meta->input;
+    return st;
+}
+
+static fet_status take_classes(fet__model *m, const fet__tensors *t, const char *file)
+{
+    const char *classes = fet__tensors_meta(t, "fettle.classes");
+    const fet__entry *e;
+    char **names = NULL, head[128];
+    int count = 0;
+    bool fresh;
+    fet_status st = FET_OK;
+
+    if (classes) {
+        FET_TRY(fet__classes_parse(classes, file, &m->arena, &names, &count));
+        FET_TRY(fet__model_set_classes(m, count, (const char *const *)names, &fresh));
+        goto done;
+    }
+    snprintf(head, sizeof head, "%s.weight", m->arch.head);
+    e = fet__tensors_find(t, head);
+    if (e && e->shape.rank == 2 && e->shape.dim[0] >= 1 && e->shape.dim[0] <= 1 << 24 && e->shape.dim[0] != m->arch.classes)
+        st = fet__model_fresh_head(m, (int)e->shape.dim[0]);
+done:
+    return st;
 }
 
 static fet_status attach_tensors(fet__model *m, const fet__tensors *t, const char *file)
 {
-    const char *text = fet__tensors_meta(t, "fettle.adapter"), *classes = fet__tensors_meta(t, "fettle.classes");
+    const char *text = fet__tensors_meta(t, "fettle.adapter");
     fet__adapter_meta meta;
-    char **names = NULL;
-    int count = 0, i;
-    bool fresh;
     fet_status st;
 
     if (!text)
         return FET_FAIL(FET_E_FORMAT, "%s: no adapter of fettle (metadata fettle.adapter is absent)", fet__show(file));
+    FET_TRY(refuse_second(m));
     FET_TRY(fet__adapter_meta_parse(text, file, &meta));
     FET_TRY(check_fits(m, &meta, file));
-    if (meta.input.height != m->arch.height || meta.input.width != m->arch.width) {
-        if (!m->arch.class_->resize)
-            return FET_FAIL(FET_E_ARG, "%s: the adapter was trained at %dx%d pixels, the model takes %dx%d", fet__show(file), meta.input.height,
-                            meta.input.width, m->arch.height, m->arch.width);
-        FET_TRY(m->arch.class_->resize(&m->arch, m->store, meta.input.height, meta.input.width));
-    }
-    m->input = meta.input;
-    if (classes) {
-        FET_TRY(fet__classes_parse(classes, file, &m->arena, &names, &count));
-        FET_TRY(fet__model_set_classes(m, count, (const char *const *)names, &fresh));
-    }
+    FET_TRY(take_size(m, &meta, file));
+    FET_TRY(take_classes(m, t, file));
     FET_TRY(fet__model_attach(m, meta.spec));
-    FET_TRY(all_present(m, t, file));
-    for (i = 0; i < fet__tensors_count(t); i++)
-        FET_TRY(load_tensor(m, fet__tensors_at(t, i), file));
+    st = load_tensors(m, t, file);
 done:
     return st;
 }

@@ -31,6 +31,10 @@ typedef struct fet__adapter_meta {
 char *fet__adapter_meta_json(const fet__adapter_meta *m);
 fet_status fet__adapter_meta_parse(const char *json, const char *path, fet__adapter_meta *out);
 
+/* ---- model.c ------------------------------------------------------------------------------------------------------ */
+/* A head of that size with initial values and without class names. */
+fet_status fet__model_fresh_head(fet__model *m, int count);
+
 /* ---- model_open.c ------------------------------------------------------------------------------------------------ */
 /* A graph of the whole model without running it: initialises what may be, finds what is missing; *used (may be NULL) marks params. */
 fet_status fet__model_probe(fet__model *m, bool may_initialise, fet__text *sites_unused, bool drop_unused);

@@ -2,6 +2,7 @@
  * missing or unused found by building the graph once. Attaching and saving are in model.c and model_save.c. */
 #include "model/model_int.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -194,6 +195,34 @@ static fet_status find_arch(fet__model *m, const char *path, const fet__model_op
     return fet__arch_recognise(&m->arch, m->store);
 }
 
+/* An architecture named by the user says how many classes its published form has; the checkpoint knows better, unless the user gave the
+ * number. */
+static fet_status fit_head(fet__model *m, const char *arch)
+{
+    char name[128];
+    const fet__param *p;
+    int rows, asked = m->arch.classes;
+    fet_status st;
+
+    snprintf(name, sizeof name, "%s.weight", m->arch.head);
+    p = fet__params_find(m->store, name);
+    rows = p && p->shape.rank == 2 && p->shape.dim[0] < INT_MAX ? (int)p->shape.dim[0] : 0;
+    if (rows == asked)
+        return FET_OK;
+    if (!strstr(arch, "classes=")) {
+        m->arch.classes = rows;
+        if (rows == 0)
+            fet__note("%s: there is no %s, so the model gives features only", fet__show(m->path), name);
+        return FET_OK;
+    }
+    if (asked == 0)
+        return FET_OK;
+    FET_TRY(fet__model_fresh_head(m, asked));
+    fet__note("%s: its head has %d outputs, %d are asked for: the head begins anew", fet__show(m->path), rows, asked);
+done:
+    return st;
+}
+
 static fet_status open_into(fet__model *m, const char *path, const fet__model_options *o)
 {
     char *stored = NULL;
@@ -213,6 +242,8 @@ static fet_status open_into(fet__model *m, const char *path, const fet__model_op
         st = is_none(path) ? st : fet__fail_in(st, "%s", fet__show(path));
         goto done;
     }
+    if (o->arch && !is_none(path))
+        FET_TRY(fit_head(m, o->arch));
     with_spec = m->input.height > 0;
     if (!with_spec)
         m->input = m->arch.input;

@@ -97,9 +97,13 @@ fet_status fet__model_save_adapter(fet__model *m, const char *path, const fet__m
 
     FET_TRY(common(m, &t, meta, &n));
     FET_TRY(fet__model_fingerprint(m, a.fingerprint));
-    snprintf(a.spec, sizeof a.spec, "%s", m->adapter ? m->adapter->spec : "full");
-    snprintf(a.arch, sizeof a.arch, "%s", t.arch.s);
-    snprintf(a.model, sizeof a.model, "%s", m->path);
+    snprintf(a.model, sizeof a.model, "%s", m->path); /* for messages only: may be cut */
+    if ((size_t)snprintf(a.spec, sizeof a.spec, "%s", m->adapter ? m->adapter->spec : "full") >= sizeof a.spec ||
+        (size_t)snprintf(a.arch, sizeof a.arch, "%s", t.arch.s) >= sizeof a.arch) {
+        st = FET_FAIL(FET_E_ARG, "the adapter's options or the architecture's are too long to be stored (%zu and %zu characters at most)",
+                      sizeof a.spec - 1, sizeof a.arch - 1);
+        goto done;
+    }
     if (!(t.adapter = fet__adapter_meta_json(&a))) {
         st = FET_E_NOMEM;
         goto done;

@@ -116,6 +116,19 @@ static const char *truth(bool b)
     return b ? "true" : "false";
 }
 
+/* As few digits as give the number back. */
+static void print_number(fet__text *out, const char *key, double value)
+{
+    char text[40];
+    double back = 0;
+    int digits = 6;
+
+    do
+        snprintf(text, sizeof text, "%.*g", digits++, value);
+    while ((!fet__parse_double(text, &back) || back != value) && digits <= 17);
+    fet__text_printf(out, "%s%s", key, text);
+}
+
 static void print(const fet__arch *a, fet__text *out)
 {
     const vit *v = a->config;
@@ -145,7 +158,7 @@ static void print(const fet__arch *a, fet__text *out)
     if (v->quick_gelu)
         fet__text_printf(out, ",quick_gelu=true");
     if (v->eps != 1e-6)
-        fet__text_printf(out, ",eps=%.9g", v->eps);
+        print_number(out, ",eps=", v->eps);
 }
 
 /* ---- recognising --------------------------------------------------------------------------------------------- */
@@ -371,6 +384,7 @@ static fet_status resize(fet__arch *a, fet__params *store, int height, int width
 
     next.image_height = height;
     next.image_width = width;
+    next.classes = a->classes; /* the head may have been replaced */
     FET_TRY(publish(a, &next));
     h = height / v->patch;
     w = width / v->patch;
