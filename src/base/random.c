@@ -127,9 +127,11 @@ int64_t fet__rng_int(fet__rng *r, int64_t low, int64_t high)
 
 double fet__rng_normal(fet__rng *r)
 {
+    double pair[2];
     uint32_t a = fet__rng_u32(r);
 
-    return box_muller(a, fet__rng_u32(r), false);
+    box_muller(pair, a, fet__rng_u32(r));
+    return pair[0];
 }
 
 void fet__rng_shuffle(fet__rng *r, int32_t *items, int64_t count)
