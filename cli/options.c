@@ -57,6 +57,7 @@ const flag flags_training[] = {
     {"augment", "NAME", "light", "none light strong", true},
     {"drop-last", NULL, "off", "leave out an epoch's last, incomplete batch", true},
     {"eval-every", "N", "1", "epochs between evaluations", true},
+    {"save-every", "SECONDS", "60", "between saves, besides one at every epoch", true},
     {"check-finite", NULL, "off", "look at every value of every step and name the first that is not finite", true},
     FLAG_END};
 

@@ -45,6 +45,7 @@ typedef struct fet_tune_options {
     const char *augment;    /* none light strong; NULL: light */
     int drop_last;          /* not 0: an epoch's last, incomplete batch is left out */
     int64_t eval_every;     /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
+    double save_every;      /* seconds between saves, besides one at every epoch; 0: 60 */
     uint64_t seed;
     int64_t memory;         /* budget in bytes; 0: what is free */
     int check_finite;       /* look at every node's result */

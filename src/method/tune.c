@@ -103,6 +103,7 @@ static fet_status loop_options(const job *j, fet__loop_options *out)
                                .eval_every = o->eval_every,
                                .smoothing = o->smoothing,
                                .drop_path = o->drop_path,
+                               .save_seconds = o->save_every,
                                .seed = o->seed,
                                .memory = fet__budget(o->memory),
                                .check_finite = o->check_finite,

@@ -53,6 +53,7 @@ static const key keys[] = {
     {.name = "augment", .kind = TEXT, .offset = AT(augment), .words = "none light strong"},
     {.name = "drop-last", .kind = SWITCH, .offset = AT(drop_last)},
     {.name = "eval-every", .kind = LONG, .offset = AT(eval_every), .low = 1, .high = 1e9},
+    {.name = "save-every", .kind = REAL, .offset = AT(save_every), .low = 0, .high = 1e9, .open = true},
     {.name = "seed", .kind = SEED, .offset = AT(seed)},
     {.name = "split-seed", .kind = SEED, .offset = AT(data_options.seed)},
     {.name = "memory", .kind = BYTES, .offset = AT(memory), .low = 1, .high = 9e18},

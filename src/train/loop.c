@@ -19,6 +19,7 @@ typedef struct loop {
     fet__schedule schedule;
     int64_t epoch_steps, steps, epochs; /* of an epoch; of the run */
     int64_t saved_step;
+    double save_seconds;
     double lr, begun, saved, epoch_begun;
     int64_t epoch_images; /* of this session, for the rate */
 } loop;
@@ -47,8 +48,8 @@ static fet_status interrupted(loop *l)
 
     if (st != FET_OK)
         return st;
-    return FET_FAIL(FET_E_INTERRUPTED, "stopped by signal %d at step %lld and saved: --resume goes on from there", *l->o->stop,
-                    (long long)l->s.step);
+    return FET_FAIL(FET_E_INTERRUPTED, "stopped by signal %d at step %lld and saved: --resume goes on from there",
+                    *l->o->stop, (long long)l->s.step);
 }
 
 /* ---- one step ------------------------------------------------------------------------------------------------------- */
@@ -64,13 +65,18 @@ static double rate_at(const loop *l)
     return fet__schedule_at(&l->schedule, t);
 }
 
-static fet_status diverged(const loop *l)
+static fet_status diverged(const loop *l, const char *what)
 {
     if (l->saved_step < 0)
-        return FET_FAIL(FET_E_NUMERIC, "the loss is not finite at step %lld (epoch %lld) with learning rate %g; nothing had been saved yet",
-                        (long long)l->s.step, (long long)l->s.epoch, l->lr);
-    return FET_FAIL(FET_E_NUMERIC, "the loss is not finite at step %lld (epoch %lld) with learning rate %g; the last good state is that of step %lld in %s",
-                    (long long)l->s.step, (long long)l->s.epoch, l->lr, (long long)l->saved_step, fet__show(l->folder.state));
+        return FET_FAIL(
+            FET_E_NUMERIC,
+            "the %s is not finite at step %lld (epoch %lld) with learning rate %g; nothing had been saved yet", what,
+            (long long)l->s.step, (long long)l->s.epoch, l->lr);
+    return FET_FAIL(FET_E_NUMERIC,
+                    "the %s is not finite at step %lld (epoch %lld) with learning rate %g; the last good state is that "
+                    "of step %lld in %s",
+                    what, (long long)l->s.step, (long long)l->s.epoch, l->lr, (long long)l->saved_step,
+                    fet__show(l->folder.state));
 }
 
 static void name_dead(const loop *l)
@@ -82,8 +88,8 @@ static void name_dead(const loop *l)
         if (l->s.alive[i] == '0' && dead++ < 4)
             fet__text_printf(&t, "%s%s", t.length ? ", " : "", l->step.params[i]->name);
     if (dead)
-        fet__warn("the gradient of %d of %d trained tensors was zero in each of the first %d steps: %s%s", dead, l->step.trainable, ALIVE_STEPS,
-                  t.s ? t.s : "", dead > 4 ? ", ..." : "");
+        fet__warn("the gradient of %d of %d trained tensors was zero in each of the first %d steps: %s%s", dead,
+                  l->step.trainable, ALIVE_STEPS, t.s ? t.s : "", dead > 4 ? ", ..." : "");
     fet__text_fini(&t);
 }
 
@@ -114,7 +120,14 @@ static void report(const loop *l)
         return;
     rate = now > l->epoch_begun ? (double)l->epoch_images / (now - l->epoch_begun) : 0;
     left = rate > 0 ? (double)(l->steps - l->s.step) * l->o->batch / rate : 0;
-    p = (fet__progress){l->s.step, l->steps, l->s.epoch, l->epochs, (double)*l->step.loss, l->lr, rate, left,
+    p = (fet__progress){l->s.step,
+                        l->steps,
+                        l->s.epoch,
+                        l->epochs,
+                        (double)*l->step.loss,
+                        l->lr,
+                        rate,
+                        left,
                         l->s.last.images ? l->s.last.top1 : -1};
     l->o->progress(l->o->user, &p);
 }
@@ -131,8 +144,11 @@ static fet_status run_step(loop *l, const fet__batch *b)
     fet__optimizer_bind(&l->o->optimizer, l->step.program, l->s.step, l->lr);
     st = fet__program_run(l->step.program);
     if (st == FET_E_NUMERIC && !l->o->check_finite)
-        return diverged(l);
+        return diverged(l, "loss");
     FET_TRY(st);
+    /* The weights are spoilt in memory by now, but nothing is saved any more. */
+    if (l->step.grad_norm && !isfinite(*l->step.grad_norm))
+        return diverged(l, "gradient");
     watch_gradients(l);
     l->s.step++;
     l->s.epoch_step++;
@@ -174,7 +190,8 @@ static fet_status end_epoch(loop *l)
     fet_status st;
 
     l->s.last_train_loss = l->s.loss_images ? l->s.loss_sum / (double)l->s.loss_images : (double)NAN;
-    l->s.skipped += fet__loader_skipped(l->loader);
+    if (fet__loader_skipped(l->loader) > l->s.skipped) /* it counts from the start of this session on */
+        l->s.skipped = fet__loader_skipped(l->loader);
     if (evaluation_due(l)) {
         FET_TRY(fet__evaluate(&l->s.last, l->m, l->d, FET__VAL, l->o->batch, l->s.memory));
         FET_TRY(keep_best(l));
@@ -204,7 +221,7 @@ static fet_status run_epoch(loop *l)
         if (!b)
             break;
         FET_TRY(run_step(l, b));
-        if (fet__now() - l->saved > SAVE_SECONDS)
+        if (fet__now() - l->saved > l->save_seconds)
             FET_TRY(save(l));
     }
     if (l->o->stop && *l->o->stop)
@@ -222,7 +239,8 @@ static fet_status count_steps(loop *l)
 
     l->epoch_steps = l->o->drop_last ? images / batch : (images + batch - 1) / batch;
     if (l->epoch_steps == 0)
-        return FET_FAIL(FET_E_DATA, "%lld training images do not fill one batch of %lld", (long long)images, (long long)batch);
+        return FET_FAIL(FET_E_DATA, "%lld training images do not fill one batch of %lld", (long long)images,
+                        (long long)batch);
     l->steps = l->o->steps > 0 ? l->o->steps : l->o->epochs * l->epoch_steps;
     l->epochs = (l->steps + l->epoch_steps - 1) / l->epoch_steps;
     l->schedule = l->o->schedule;
@@ -233,10 +251,21 @@ static fet_status count_steps(loop *l)
 
 static fet_status open_program(loop *l)
 {
-    fet__step_options step = {.batch = l->o->batch, .train = true, .smoothing = l->o->smoothing, .drop_path = l->o->drop_path,
-                              .optimizer = &l->o->optimizer, .memory = l->s.memory, .check_finite = l->o->check_finite, .seed = l->o->seed};
-    fet__loader_options loader = {.preprocess = fet__model_preprocess(l->m), .batch = l->o->batch, .augment = l->o->augment, .shuffle = true,
-                                  .drop_last = l->o->drop_last, .seed = l->o->seed, .cache_bytes = fet__free_memory() / 8};
+    fet__step_options step = {.batch = l->o->batch,
+                              .train = true,
+                              .smoothing = l->o->smoothing,
+                              .drop_path = l->o->drop_path,
+                              .optimizer = &l->o->optimizer,
+                              .memory = l->s.memory,
+                              .check_finite = l->o->check_finite,
+                              .seed = l->o->seed};
+    fet__loader_options loader = {.preprocess = fet__model_preprocess(l->m),
+                                  .batch = l->o->batch,
+                                  .augment = l->o->augment,
+                                  .shuffle = true,
+                                  .drop_last = l->o->drop_last,
+                                  .seed = l->o->seed,
+                                  .cache_bytes = fet__free_memory() / 8};
     fet_status st;
 
     FET_TRY(fet__step_create(&l->step, l->m, &step));
@@ -245,42 +274,56 @@ done:
     return st;
 }
 
-/* The budget of the first start holds for good, so that the same plan is made again. */
+static fet_status wrong_state(const loop *l)
+{
+    return FET_FAIL(FET_E_FORMAT, "%s: the state belongs to another run (%zu trained tensors, here %d)",
+                    fet__show(l->folder.state), strlen(l->s.alive), l->step.trainable);
+}
+
+/* The budget and the thread count of the first start hold for good, so that the same plan is made again and sums are
+ * taken in the same order. */
+static fet_status peek(loop *l)
+{
+    fet_status st;
+
+    FET_TRY(fet__run_check(&l->folder, l->m, l->d));
+    FET_TRY(fet__checkpoint_peek(l->folder.state, &l->s));
+    fet__run_state_fini(&l->s);
+    if (l->s.batch != l->o->batch)
+        return FET_FAIL(FET_E_ARG, "the run began with batch %d, not %d", l->s.batch, l->o->batch);
+    if (l->s.threads >= 1 && l->s.threads != fet__threads()) {
+        fet__note("the run goes on with %d threads, as it began", l->s.threads);
+        fet__set_threads(l->s.threads);
+    }
+done:
+    return st;
+}
+
 static fet_status begin(loop *l, bool has_state)
 {
-    int threads = fet__threads();
+    fet__program_info info;
     fet_status st;
 
     l->saved_step = -1;
-    l->s = (fet__run_state){.best_epoch = -1, .memory = l->o->memory > 0 ? l->o->memory : fet__free_memory(), .threads = threads,
+    l->s = (fet__run_state){.best_epoch = -1,
+                            .memory = l->o->memory > 0 ? l->o->memory : fet__free_memory(),
+                            .threads = fet__threads(),
                             .batch = l->o->batch};
-    if (has_state) {
-        FET_TRY(fet__run_check_data(&l->folder, l->d));
-        FET_TRY(fet__checkpoint_peek(l->folder.state, &l->s));
-        fet__run_state_fini(&l->s);
-        if (l->s.batch != l->o->batch) {
-            st = FET_FAIL(FET_E_ARG, "the run began with batch %d, not %d", l->s.batch, l->o->batch);
-            goto done;
-        }
-    }
+    if (has_state)
+        FET_TRY(peek(l));
     FET_TRY(open_program(l));
     if (has_state) {
         FET_TRY(fet__checkpoint_read(l->folder.state, l->m, &l->s));
         l->saved_step = l->s.step;
-        if (l->s.threads != threads)
-            fet__warn("the run began with %d threads and goes on with %d: the result may differ in the last bits", l->s.threads, threads);
-        if ((int)strlen(l->s.alive) != l->step.trainable) {
-            st = FET_FAIL(FET_E_FORMAT, "%s: the state belongs to another run (%zu trained tensors, here %d)", fet__show(l->folder.state),
-                          strlen(l->s.alive), l->step.trainable);
-            goto done;
-        }
+        if ((int)strlen(l->s.alive) != l->step.trainable)
+            return wrong_state(l);
     } else {
         FET_TRY(FET_NEW(l->s.alive, l->step.trainable + 1));
         memset(l->s.alive, '0', (size_t)l->step.trainable);
     }
     FET_TRY(fet__log_resume(&l->folder, &l->s));
     if (!has_state) {
-        fet__program_info info = fet__program_describe(l->step.program);
+        info = fet__program_describe(l->step.program);
         FET_TRY(fet__run_write_json(&l->folder, l->m, l->d, l->o, &l->s, &info));
     }
     l->begun = l->saved = fet__now();
@@ -292,10 +335,17 @@ static void fill(fet__loop_result *out, loop *l)
 {
     int64_t images = l->s.step * l->o->batch;
 
-    *out = (fet__loop_result){.steps = l->s.step, .epochs = l->s.epoch, .skipped = l->s.skipped, .train_loss = l->s.last_train_loss,
-                              .last = l->s.last, .best = l->s.best, .best_epoch = l->s.best_epoch, .seconds = l->s.seconds,
+    *out = (fet__loop_result){.steps = l->s.step,
+                              .epochs = l->s.epoch,
+                              .skipped = l->s.skipped,
+                              .train_loss = l->s.last_train_loss,
+                              .last = l->s.last,
+                              .best = l->s.best,
+                              .best_epoch = l->s.best_epoch,
+                              .seconds = l->s.seconds,
                               .images_per_s = l->s.seconds > 0 ? (double)images / l->s.seconds : 0,
-                              .trainable = l->step.trainable_values, .parameters = fet__model_parameters(l->m, false),
+                              .trainable = l->step.trainable_values,
+                              .parameters = fet__model_parameters(l->m, false),
                               .info = fet__program_describe(l->step.program)};
 }
 
@@ -317,7 +367,7 @@ done:
 
 fet_status fet__loop(fet__loop_result *out, fet__model *m, const fet__dataset *d, const fet__loop_options *o)
 {
-    loop l = {.o = o, .m = m, .d = d};
+    loop l = {.o = o, .m = m, .d = d, .save_seconds = o->save_seconds > 0 ? o->save_seconds : SAVE_SECONDS};
     bool has_state;
     fet_status st;
 

@@ -19,7 +19,22 @@ static fet_status paths(fet__run_folder *r, const char *path)
     r->log = fet__path_join(path, "log.csv");
     r->json = fet__path_join(path, "run.json");
     r->report = fet__path_join(path, "report.html");
-    return r->path && r->state && r->adapter && r->best && r->model && r->log && r->json && r->report ? FET_OK : FET_E_NOMEM;
+    return r->path && r->state && r->adapter && r->best && r->model && r->log && r->json && r->report ? FET_OK
+                                                                                                      : FET_E_NOMEM;
+}
+
+/* Is there nothing in the folder but, perhaps, `name` and temporary files? */
+static bool holds_no_more_than(const char *path, const char *name)
+{
+    char **names = NULL;
+    int count = 0, i, others = 0;
+
+    if (!fet__is_folder(path) || fet__list_folder(&names, &count, path) != FET_OK)
+        return false;
+    for (i = 0; i < count; i++)
+        others += names[i][0] != '.' && strcmp(names[i], name) != 0;
+    fet__names_free(names, count);
+    return others == 0;
 }
 
 fet_status fet__run_open(fet__run_folder *out, const char *path, bool resume, bool *has_state)
@@ -31,12 +46,17 @@ fet_status fet__run_open(fet__run_folder *out, const char *path, bool resume, bo
     *has_state = false;
     FET_TRY(paths(out, path));
     if (exists && !resume) {
-        st = FET_FAIL(FET_E_ARG, "%s exists: give another --out, or --resume to continue the run there", fet__show(path));
+        st = FET_FAIL(FET_E_ARG, "%s exists: give another --out, or --resume to continue the run there",
+                      fet__show(path));
         goto done;
     }
     if (resume && !fet__file_exists(out->json)) {
-        st = FET_FAIL(FET_E_IO, "%s: there is no run to resume (no run.json)", fet__show(path));
-        goto done;
+        /* Killed before its first words: nothing is lost by beginning again, if nothing else lies there. */
+        if (!exists || !holds_no_more_than(path, "log.csv")) {
+            st = FET_FAIL(FET_E_IO, "%s: there is no run to resume (no run.json)", fet__show(path));
+            goto done;
+        }
+        fet__note("%s: the run had not begun yet; it begins now", fet__show(path));
     }
     FET_TRY(fet__make_folder(path));
     *has_state = resume && fet__file_exists(out->state);
@@ -115,8 +135,8 @@ static json_t *machine_object(const fet__run_state *s, const fet__program_info *
     return j;
 }
 
-fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fet__dataset *d, const fet__loop_options *o,
-                               const fet__run_state *s, const fet__program_info *info)
+fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fet__dataset *d,
+                               const fet__loop_options *o, const fet__run_state *s, const fet__program_info *info)
 {
     json_t *j = json_object(), *options = json_loads(o->config_json ? o->config_json : "{}", 0, NULL);
     char fingerprint[65], *text = NULL;
@@ -142,26 +162,41 @@ done:
     return st;
 }
 
-fet_status fet__run_check_data(const fet__run_folder *r, const fet__dataset *d)
+static fet_status check_print(const fet__run_folder *r, const json_t *j, const char *part, const char *what,
+                              const char *path, const char *now)
+{
+    const char *then = json_string_value(json_object_get(json_object_get(j, part), "fingerprint"));
+
+    if (!then)
+        return FET_FAIL(FET_E_FORMAT, "%s: not the description of a run (no fingerprint of its %s)", fet__show(r->json),
+                        part);
+    if (strcmp(then, now) == 0)
+        return FET_OK;
+    return FET_FAIL(FET_E_DATA, "%s: %s not that with which the run began (fingerprint %.12s..., then %.12s...)",
+                    fet__show(path), what, now, then);
+}
+
+fet_status fet__run_check(const fet__run_folder *r, fet__model *m, const fet__dataset *d)
 {
     json_error_t error;
     json_t *j = json_load_file(r->json, JSON_REJECT_DUPLICATES, &error);
-    const char *print = json_string_value(json_object_get(json_object_get(j, "data"), "fingerprint"));
-    fet_status st = FET_OK;
+    char fingerprint[65];
+    fet_status st;
 
-    if (!print)
-        st = FET_FAIL(FET_E_FORMAT, "%s: not the description of a run%s%s", fet__show(r->json), j ? " (no data fingerprint)" : ": ",
-                      j ? "" : error.text);
-    else if (strcmp(print, d->fingerprint) != 0)
-        st = FET_FAIL(FET_E_DATA, "%s: the images are not those that the run began with (fingerprint %.12s..., then %.12s...)", fet__show(d->root),
-                      d->fingerprint, print);
+    if (!j)
+        return FET_FAIL(FET_E_FORMAT, "%s: not the description of a run: %s", fet__show(r->json), error.text);
+    FET_TRY(fet__model_fingerprint(m, fingerprint));
+    FET_TRY(check_print(r, j, "data", "the set of images is", d->root, d->fingerprint));
+    FET_TRY(check_print(r, j, "model", "the base model is", m->path, fingerprint));
+done:
     json_decref(j);
     return st;
 }
 
 /* ---- log.csv ------------------------------------------------------------------------------------------------------- */
 
-static const char log_head[] = "epoch,step,lr,train_loss,val_loss,val_top1,val_top5,val_macro_f1,images_per_s,seconds\n";
+static const char log_head[] =
+    "epoch,step,lr,train_loss,val_loss,val_top1,val_top5,val_macro_f1,images_per_s,seconds\n";
 
 static fet_status log_error(const fet__run_folder *r)
 {

@@ -98,6 +98,7 @@ typedef struct fet__loop_options {
     bool drop_last;           /* leave out an epoch's last incomplete batch */
     int64_t eval_every;       /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     double smoothing, drop_path;
+    double save_seconds;      /* between saves within an epoch; 0: 60 */
     uint64_t seed;
     int64_t memory;
     bool check_finite, whole_model; /* whole_model: also writes model.safetensors (train) */

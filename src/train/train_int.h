@@ -15,7 +15,7 @@ typedef struct fet__run_state {
     int64_t log_bytes;               /* of log.csv that belong to this state */
     int64_t memory;                  /* budget of the first start */
     int threads, batch;
-    char *alive;                     /* '1' for each trained tensor that has had a gradient; fet__alloc'ed */
+    char *alive; /* '1' for each trained tensor that has had a gradient; fet__alloc'ed */
 } fet__run_state;
 
 /* ---- checkpoint.c ------------------------------------------------------------------------------------------------- */
@@ -34,15 +34,16 @@ typedef struct fet__run_folder {
 /* A new folder, or with `resume` an existing one that holds state.safetensors or at least run.json. */
 fet_status fet__run_open(fet__run_folder *out, const char *path, bool resume, bool *has_state);
 void fet__run_close(fet__run_folder *r);
-fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fet__dataset *d, const fet__loop_options *o,
-                               const fet__run_state *s, const fet__program_info *info);
-/* The data of a resumed run must be those of its first start. */
-fet_status fet__run_check_data(const fet__run_folder *r, const fet__dataset *d);
+fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fet__dataset *d,
+                               const fet__loop_options *o, const fet__run_state *s, const fet__program_info *info);
+/* The base model and the data of a resumed run must be those of its first start. */
+fet_status fet__run_check(const fet__run_folder *r, fet__model *m, const fet__dataset *d);
 /* Cut log.csv back to what the state knows, or begin it. */
 fet_status fet__log_resume(const fet__run_folder *r, fet__run_state *s);
 fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, double lr, double images_per_s);
 
 /* ---- run_report.c ------------------------------------------------------------------------------------------------- */
-fet_status fet__run_report(const fet__run_folder *r, fet__model *m, const fet__dataset *d, const fet__loop_result *result);
+fet_status fet__run_report(const fet__run_folder *r, fet__model *m, const fet__dataset *d,
+                           const fet__loop_result *result);
 
 #endif
