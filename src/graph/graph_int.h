@@ -225,6 +225,10 @@ fet_status fet__algebra_round(fet__graph *g, bool *changed);
 /* ---- algebra_move.c: the identities of operators that move data ------------------------------------------------- */
 fet__node *fet__simplify_move(fet__graph *g, fet__node *n);
 
+/* ---- algebra_slice.c: rows that nobody wants -------------------------------------------------------------------- */
+/* `uses` counts uses of the nodes with numbers below `ids`. */
+fet__node *fet__simplify_rows(fet__graph *g, fet__node *n, const int *uses, int ids);
+
 /* ---- attr_text.c: attributes by name, for print and parse ---------------------------------------------------- */
 void fet__attr_print(fet__text *t, fet__op op, const fet__attr *attr, int rank, const char *separator);
 /* One `name=value` at *s into attr; moves *s behind it. False: not one of the operator's attributes, or malformed. */

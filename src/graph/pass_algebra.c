@@ -198,10 +198,11 @@ fet_status fet__algebra_round(fet__graph *g, bool *changed)
     fet__node **order = NULL, **to = NULL;
     const char *scope = g->scope_now;
     bool backward = g->backward;
-    int count = 0, ids = g->count;
+    int count = 0, ids = g->count, *uses = NULL;
     fet_status st;
 
     FET_TRY(fet__graph_order(g, &order, &count));
+    FET_TRY(fet__graph_uses(g, order, count, &uses));
     FET_TRY(FET_NEW(to, ids + 1));
     for (int k = 0; k < count && g->status == FET_OK; k++) {
         fet__node *n = order[k], *better;
@@ -212,6 +213,8 @@ fet_status fet__algebra_round(fet__graph *g, bool *changed)
         g->scope_now = n->scope;
         g->backward = n->backward;
         better = simplify(g, n);
+        if (!better)
+            better = fet__simplify_rows(g, n, uses, ids);
         if (!better || better == n)
             continue;
         to[n->id] = better;
@@ -224,6 +227,7 @@ done:
     g->backward = backward;
     fet__free(order);
     fet__free(to);
+    fet__free(uses);
     return st;
 }
 

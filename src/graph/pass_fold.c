@@ -79,6 +79,8 @@ static fet_status fold_node(fet__graph *g, fet__node *n, fet__evaluate_fn evalua
     }
     if (equal && fet__is_element(n->op))
         return fold_equal(n, evaluate, user);
+    if (equal) /* equal elements moved about or summed are equal elements: the algebra pass makes them one FILL */
+        return FET_OK;
     return bytes <= MOST_FOLDED ? fold_whole(g, n, evaluate, user) : FET_OK;
 }
 

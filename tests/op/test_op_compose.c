@@ -145,6 +145,17 @@ static fet__node *build_block(fet__graph *g, fet__node *const *in, const void *u
     return fet__add(g, x, fet__linear_nobias(g, h, in[4]));
 }
 
+/* The block's second half seen by a head that looks at one token: all but the first rows' work is left out by the passes. */
+static fet__node *build_token(fet__graph *g, fet__node *const *in, const void *user)
+{
+    fet__node *y = build_block(g, in, user), *mask;
+
+    mask = fet__where(g, fet__compare(g, FET__GT, y, fet__scalar(g, FET_F64, 0.2)), y, fet__scale(g, y, 0.1));
+    y = fet__softmax(g, fet__div(g, fet__sub(g, mask, fet__relu(g, y)), fet__shift(g, fet__mul(g, y, y), 1)));
+    y = fet__slice(g, fet__mul(g, y, fet__broadcast(g, fet__slice(g, in[3], 0, 1, 7), y->shape)), 1, 0, 1);
+    return fet__linear(g, fet__reshape(g, y, FET_SHAPE(2, 6)), in[2], in[3]);
+}
+
 static const fet__pool pool_3_2_1 = {.kernel = {3, 3}, .stride = {2, 2}, .pad = {1, 1}};
 
 static const probe probes[] = {
@@ -163,6 +174,7 @@ static const probe probes[] = {
     {.name = "group", .input = {"f[3,5]", "f[5]", "f[3,1]"}, .build = build_group},
     {.name = "group_sum", .input = {"f[3,5]", "f[5]", "f[3,1]"}, .build = build_group, .user = &pool_3_2_1},
     {.name = "inner_step", .input = {"f[4,5]", "f[5]", "f[5]"}, .build = build_inner_step, .levels = 2},
+    {.name = "token", .input = {"f[2,3,6]", "f[18,6]", "f[8,6]", "f[8]", "f[6,8]"}, .build = build_token, .levels = 2},
     {.name = "block", .input = {"f[2,3,6]", "f[18,6]", "f[8,6]", "f[8]", "f[6,8]"}, .build = build_block, .levels = 2},
 };
 

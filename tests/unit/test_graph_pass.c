@@ -147,6 +147,75 @@ static void test_slice_of_concat(void **state)
              "output \"b\" %8\n");
 }
 
+/* A head that looks at the first row: what is made row by row is made for that row. */
+static void test_rows_that_nobody_wants(void **state)
+{
+    fixture *f = *state;
+
+    param(f, "v", FET_SHAPE(5, 3));
+    param(f, "c", FET_SHAPE(5));
+    rewrites(f, fet__pass_algebra,
+             "%0 f32[2,7,3] = input() {name=\"x\"}\n"
+             "%1 f32[2,7,3] = layer_norm(%0, $w, $w) {eps=0.1} @block\n"
+             "%2 f32[2,7,5] = linear(%1, $v, $c) {activation=none} @block\n"
+             "%3 f32[2,7,5] = gelu(%2) @block\n"
+             "%4 f32[2,1,5] = slice(%3) {start=[0,0,0] step=[1,1,1]}\n"
+             "output \"y\" %4\n",
+             "%0 f32[2,7,3] = input() {name=\"x\"}\n"
+             "%12 f32[2,1,3] = slice(%0) {start=[0,0,0] step=[1,1,1]} @block\n"
+             "%13 f32[2,1,3] = layer_norm(%12, $w, $w) {eps=0.1} @block\n"
+             "%11 f32[2,1,5] = linear(%13, $v, $c) {activation=none} @block\n"
+             "%9 f32[2,1,5] = gelu(%11) @block\n"
+             "output \"y\" %9\n");
+}
+
+/* Gradients that are zero in all other rows stay small through norms, products and weight gradients. */
+static void test_rows_that_are_zero(void **state)
+{
+    fixture *f = *state;
+
+    param(f, "v", FET_SHAPE(5, 3));
+    rewrites(f, fet__pass_algebra,
+             "%0 f32[2,7,3] = input() {name=\"x\"}\n"
+             "%1 f32[2,1,5] = input() {name=\"dy\"}\n"
+             "%2 f32[2,7,5] = unslice(%1) {start=[0,3,0] step=[1,1,1]} backward\n"
+             "%3 f32[2,7,3] = matmul(%2, $v) {ta=0 tb=0} backward\n"
+             "%4 f32[2,7,3] = layer_norm_dx(%0, $w, %3) {eps=0.1} backward\n"
+             "%5 f32[14,5] = reshape(%2) backward\n"
+             "%6 f32[14,3] = reshape(%0) backward\n"
+             "%7 f32[5,3] = matmul(%5, %6) {ta=1 tb=0} backward\n"
+             "output \"dx\" %4\n"
+             "output \"dw\" %7\n",
+             "%0 f32[2,7,3] = input() {name=\"x\"}\n"
+             "%1 f32[2,1,5] = input() {name=\"dy\"}\n"
+             "%10 f32[2,1,3] = matmul(%1, $v) {ta=0 tb=0} backward\n"
+             "%12 f32[2,1,3] = slice(%0) {start=[0,3,0] step=[1,1,1]} backward\n"
+             "%13 f32[2,1,3] = layer_norm_dx(%12, $w, %10) {eps=0.1} backward\n"
+             "%14 f32[2,7,3] = unslice(%13) {start=[0,3,0] step=[1,1,1]} backward\n"
+             "%15 f32[2,1,3] = slice(%0) {start=[0,3,0] step=[1,1,1]} backward\n"
+             "%16 f32[2,3] = reshape(%15) backward\n"
+             "%17 f32[2,5] = reshape(%1) backward\n"
+             "%18 f32[5,3] = matmul(%17, %16) {ta=1 tb=0} backward\n"
+             "output \"dx\" %14\n"
+             "output \"dw\" %18\n");
+}
+
+/* Two slices want different rows, a slice of the last axis wants parts of rows: nothing moves. */
+static void test_rows_that_are_wanted(void **state)
+{
+    const char *text = "%0 f32[2,7,3] = input() {name=\"x\"}\n"
+                       "%1 f32[2,7,3] = layer_norm(%0, $w, $w) {eps=0.1}\n"
+                       "%2 f32[2,7,1] = slice(%1) {start=[0,0,0] step=[1,1,1]}\n"
+                       "%3 f32[2,7,3] = gelu(%0)\n"
+                       "%4 f32[2,1,3] = slice(%3) {start=[0,0,0] step=[1,1,1]}\n"
+                       "%5 f32[2,1,3] = slice(%3) {start=[0,1,0] step=[1,1,1]}\n"
+                       "output \"a\" %2\n"
+                       "output \"b\" %4\n"
+                       "output \"c\" %5\n";
+
+    rewrites(*state, fet__pass_algebra, text, text);
+}
+
 static void test_merge(void **state)
 {
     rewrites(*state, fet__pass_merge,
@@ -375,6 +444,9 @@ int main(void)
         TEST(test_transposed_products),
         TEST(test_sums),
         TEST(test_slice_of_concat),
+        TEST(test_rows_that_nobody_wants),
+        TEST(test_rows_that_are_zero),
+        TEST(test_rows_that_are_wanted),
         TEST(test_merge),
         TEST(test_fuse),
         TEST(test_fuse_leaves_what_is_shared),
