@@ -1,4 +1,5 @@
-/* Helpers of the tests of nn/, adapter/ and model/: a small vision transformer, its logits, and the notes that it gave. */
+/* Helpers of the tests of nn/, adapter/ and model/: a small vision transformer, its logits, and the notes
+ * that it gave. */
 #ifndef MODEL_TESTING_H
 #define MODEL_TESTING_H
 
@@ -33,7 +34,7 @@
             fail_msg("'%s' is not in: %s", (text), fet_error_message());                                               \
     } while (0)
 
-/* ---- notes ---- */
+/* ---- notes ----------------------------------------------------------------------------------------------- */
 
 static char notes[8192];
 
@@ -61,7 +62,7 @@ static inline int notes_count(const char *text)
     return n;
 }
 
-/* ---- models ---- */
+/* ---- models ---------------------------------------------------------------------------------------------- */
 
 static inline fet__model *tiny(const char *arch)
 {
@@ -121,7 +122,7 @@ static inline double largest_difference(const double *a, const double *b, int co
     return most;
 }
 
-/* ---- files ---- */
+/* ---- files ----------------------------------------------------------------------------------------------- */
 
 static char folder[] = "/tmp/fettle-model-XXXXXX";
 

@@ -1,11 +1,13 @@
-/* Merging gives the model that the branches gave: for every placement, in double, with every adapter tensor at random values. */
+/* Merging gives the model that the branches gave: for every placement, in double, with every adapter tensor
+ * at random values. */
 #include "unit/model_testing.h"
 
 #include <strings.h>
 
 #define LOGITS 10 /* 2 images, 5 classes */
 
-/* Opens the small model, attaches, scatters, compares before and after in double, and as users run it in float. */
+/* Opens the small model, attaches, scatters, compares before and after in double, and as users run it in
+ * float. */
 static void check(const char *arch, const char *spec, int sites)
 {
     fet__model *m = tiny(arch);
@@ -174,7 +176,7 @@ static void patterns_that_match_nothing(void **state)
     fet__model_close(m);
 }
 
-/* ---- what trains ------------------------------------------------------------------------------------------------ */
+/* ---- what trains ----------------------------------------------------------------------------------------- */
 
 static int trainable_with(const char *spec, const char *ending)
 {

@@ -1,4 +1,5 @@
-/* Specs of adapters: "NAME[:key=value,...]" parsed with defaults, presets and ranges; every refusal names what was meant. */
+/* Specs of adapters: "NAME[:key=value,...]" parsed with defaults, presets and ranges; every refusal names
+ * what was meant. */
 #include "unit/model_testing.h"
 
 static fet__adapter *make(const char *spec)
