@@ -140,6 +140,30 @@ static void test_a_failed_check_leaves_the_store_untouched(void **state)
     teardown(&f);
 }
 
+/* A step that can fail, needed by nothing that is assigned or required, still runs before the store is written. */
+static void test_a_failing_step_leaves_the_store_untouched(void **state)
+{
+    const float x[] = {1, 2};
+    const int32_t row = 5;
+    fet__param *p;
+    fixture f;
+
+    (void)state;
+    setup(&f);
+    p = ramp(f.store, "p", FET_SHAPE(2), 1, 1);
+    fet__node *in = fet__input(f.g, "x", FET_F32, FET_SHAPE(2)), *np = fet__leaf(f.g, p);
+
+    fet__assign(f.g, np, fet__add(f.g, np, in));
+    fet__output(f.g, "y", fet__gather(f.g, in, fet__input(f.g, "row", FET_I32, FET_SHAPE(1))));
+    create(&f, NULL);
+    assert_int_equal(copies(&f), 0);
+    feed(&f, "x", x, 2);
+    memcpy(fet__program_input(f.p, "row"), &row, sizeof row);
+    assert_int_not_equal(fet__program_run(f.p), FET_OK);
+    expect_param(p, 1, 2);
+    teardown(&f);
+}
+
 /* The required value may itself be the new value of a parameter. */
 static void test_a_required_value_that_is_assigned(void **state)
 {
@@ -204,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_chain_of_updates),
         cmocka_unit_test(test_values_without_a_step_are_copied),
         cmocka_unit_test(test_a_failed_check_leaves_the_store_untouched),
+        cmocka_unit_test(test_a_failing_step_leaves_the_store_untouched),
         cmocka_unit_test(test_a_required_value_that_is_assigned),
         cmocka_unit_test(test_borrowed_targets_are_copied_before_they_are_written),
         cmocka_unit_test(test_shuffled_reads_of_the_target),

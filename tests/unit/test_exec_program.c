@@ -114,6 +114,32 @@ static void test_results_are_written_over_dying_inputs(void **state)
     assert_true(with.arena_bytes < without.arena_bytes);
 }
 
+/* The result may lie over t only if every read of t goes element by element; here each row also reads the third one. */
+static void test_a_second_read_of_a_dying_input_forbids_the_overlay(void **state)
+{
+    enum { N = 300 };
+    const float one = 1;
+    fet__node *t, *y;
+    fixture f;
+    float *x;
+
+    (void)state;
+    setup(&f);
+    t = fet__matmul(f.g, fet__input(f.g, "x", FET_F32, FET_SHAPE(4 * N, 1)),
+                    fet__input(f.g, "y", FET_F32, FET_SHAPE(1, 1)), false, false);
+    t = fet__reshape(f.g, t, FET_SHAPE(4, N));
+    y = fet__mul(f.g, t, fet__slice(f.g, t, 0, 2, 3));
+    fet__output(f.g, "z", fet__sum(f.g, fet__transpose(f.g, y, (const int[]){1, 0}), 1u));
+    create(&f, NULL);
+    feed(&f, "y", &one, 1);
+    x = fet__program_input(f.p, "x");
+    for (int i = 0; i < 4 * N; i++)
+        x[i] = (float)(1 + i / N);
+    assert_ok(fet__program_run(f.p));
+    expect_output(&f, "z", 3 * N, 6 * N, 9 * N, 12 * N);
+    teardown(&f);
+}
+
 static void test_nothing_allocates_in_a_run(void **state)
 {
     fet__node *in, *w, *y, *loss, *grad;
@@ -319,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_views_take_no_step),
         cmocka_unit_test(test_cuts_that_are_not_contiguous_are_copied),
         cmocka_unit_test(test_results_are_written_over_dying_inputs),
+        cmocka_unit_test(test_a_second_read_of_a_dying_input_forbids_the_overlay),
         cmocka_unit_test(test_nothing_allocates_in_a_run),
         cmocka_unit_test(test_budget_is_kept_and_explained),
         cmocka_unit_test(test_check_finite_names_the_first_node),
