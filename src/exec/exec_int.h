@@ -174,7 +174,7 @@ fet_status fet__once_prepare(fet__program *p);
 /* Run what is stale. */
 fet_status fet__once_refresh(fet__program *p);
 
-/* ---- schedule.c ---- */
+/* ---- timeline.c ---- */
 /* The order of the run: several are tried, the one with the smallest arena is kept. */
 fet_status fet__schedule(fet__program *p);
 
