@@ -199,6 +199,49 @@ static void test_budget_is_kept_and_explained(void **state)
     teardown(&f);
 }
 
+/* Packed copies are given up when they do not fit. Without a library that packs there is nothing to give up. */
+static void test_packed_copies_yield_to_the_budget(void **state)
+{
+    fet__program_info packed = {0}, plain;
+    float first[8] = {0};
+
+    (void)state;
+    for (int pass = 0; pass < 2; pass++) {
+        fet__node *x;
+        fixture f;
+
+        setup(&f);
+        x = fet__input(f.g, "x", FET_F32, FET_SHAPE(1, 512));
+        for (int i = 0; i < 4; i++) {
+            fet__param *w = ramp(f.store,
+                                 i == 0   ? "a"
+                                 : i == 1 ? "b"
+                                 : i == 2 ? "c"
+                                          : "d",
+                                 FET_SHAPE(512, 512), -0.1, 1e-6);
+
+            x = fet__linear_nobias(f.g, x, fet__leaf(f.g, w));
+        }
+        fet__output(f.g, "y", x);
+        create(&f, pass == 0 ? NULL : &(fet__program_options){.memory = packed.total_bytes - 1});
+        *(pass == 0 ? &packed : &plain) = fet__program_describe(f.p);
+        for (int i = 0; i < 512; i++)
+            ((float *)fet__program_input(f.p, "x"))[i] = (float)i / 512;
+        assert_ok(fet__program_run(f.p));
+        for (int i = 0; i < 8; i++)
+            if (pass == 0)
+                first[i] = ((const float *)fet__program_output(f.p, "y"))[i];
+            else
+                assert_true(fabsf(first[i] - ((const float *)fet__program_output(f.p, "y"))[i]) <=
+                            1e-4f * fabsf(first[i]));
+        teardown(&f);
+        if (packed.packed_bytes == 0)
+            skip();
+    }
+    assert_int_equal(plain.packed_bytes, 0);
+    assert_true(plain.total_bytes < packed.total_bytes);
+}
+
 static void test_check_finite_names_the_first_node(void **state)
 {
     const float bad[] = {1, 0};
@@ -348,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_a_second_read_of_a_dying_input_forbids_the_overlay),
         cmocka_unit_test(test_nothing_allocates_in_a_run),
         cmocka_unit_test(test_budget_is_kept_and_explained),
+        cmocka_unit_test(test_packed_copies_yield_to_the_budget),
         cmocka_unit_test(test_check_finite_names_the_first_node),
         cmocka_unit_test(test_kernel_failures_say_where),
         cmocka_unit_test(test_a_broken_graph_is_refused),
