@@ -1,6 +1,6 @@
-/* Choosing and preparing kernels. The tables are asked in a fixed order and the first row that accepts the problem takes it:
- * thin products, own vector kernels, oneDNN, reference. Dense contractions that are large enough ask oneDNN before the own
- * vector kernels. What a row computes lives in its own folder; nothing is computed here. */
+/* Choosing and preparing kernels. The tables are asked in a fixed order and the first row that accepts the problem
+ * takes it: thin products, own vector kernels, oneDNN, reference. Dense contractions that are large enough ask oneDNN
+ * before the own vector kernels. What a row computes lives in its own folder; nothing is computed here. */
 #include "kernel/kernel.h"
 
 #include <stdatomic.h>
@@ -65,15 +65,11 @@ static bool is_large_contraction(const fet__problem *p)
         terms = a->dim[a->rank - (p->attr.matmul.ta ? 2 : 1)];
         break;
     }
-    case FET__OP_LINEAR:
-        terms = p->input[1].shape.rank == 2 ? p->input[1].shape.dim[1] : 0;
-        break;
+    case FET__OP_LINEAR: terms = p->input[1].shape.rank == 2 ? p->input[1].shape.dim[1] : 0; break;
     case FET__OP_CONV2D:
     case FET__OP_CONV2D_DX:
-    case FET__OP_CONV2D_DW:
-        return p->attr.conv.groups == 1; /* depthwise filters are what the own kernels are for */
-    default:
-        return false;
+    case FET__OP_CONV2D_DW: return p->attr.conv.groups == 1; /* depthwise filters are what the own kernels are for */
+    default: return false;
     }
     return (double)terms * (double)fet__shape_count(&p->output.shape) >= 65536.0;
 }
@@ -142,8 +138,7 @@ static fet_status nobody_accepts(const fet__problem *p)
         fet__text_printf(&text, "%s%s %s", i ? ", " : "", fet__dtype_name(p->input[i].dtype),
                          fet__shape_text(&p->input[i].shape));
     fet_status st = FET_FAIL(FET_E_BUG, "no kernel computes %s(%s) -> %s %s", fet__op_rows[p->op].name,
-                             text.s ? text.s : "", fet__dtype_name(p->output.dtype),
-                             fet__shape_text(&p->output.shape));
+                             text.s ? text.s : "", fet__dtype_name(p->output.dtype), fet__shape_text(&p->output.shape));
     fet__text_fini(&text);
     return st;
 }

@@ -1,5 +1,6 @@
-/* The multiply-add peak of this machine, measured: every thread runs multiply-adds on registers, nothing touches memory. This is the
- * number that matrix products are held against. bfloat16 is measured by the vector dot-product instruction (two products per lane). */
+/* The multiply-add peak of this machine, measured: every thread runs multiply-adds on registers, nothing touches
+ * memory. This is the number that matrix products are held against. bfloat16 is measured by the vector dot-product
+ * instruction (two products per lane). */
 #include <cpuid.h>
 
 #include "kernel/peak_int.h"

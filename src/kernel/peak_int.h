@@ -1,5 +1,6 @@
-/* The multiply-add loops that fet__measure_peak runs, one per instruction set. Each does `rounds` rounds of FET__PEAK_CHAINS independent
- * multiply-adds of one full vector and returns a number that depends on all of them, so that none is optimised away. */
+/* The multiply-add loops that fet__measure_peak runs, one per instruction set. Each does `rounds` rounds of
+ * FET__PEAK_CHAINS independent multiply-adds of one full vector and returns a number that depends on all of them, so
+ * that none is optimised away. */
 #ifndef FET_PEAK_INT_H
 #define FET_PEAK_INT_H
 

@@ -126,7 +126,9 @@ static const fet__kernel *reference_row(const fet__problem *p)
 
 static double value(const void *data, fet_dtype t, int64_t i)
 {
-    return t == FET_I32 ? ((const int32_t *)data)[i] : t == FET_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+    return t == FET_I32   ? ((const int32_t *)data)[i]
+           : t == FET_F64 ? ((const double *)data)[i]
+                          : (double)((const float *)data)[i];
 }
 
 double *kernel_case_reference(const kernel_case *c, void *const f64[4])
@@ -145,21 +147,24 @@ double *kernel_case_reference(const kernel_case *c, void *const f64[4])
     return out;
 }
 
-static void compare(const kernel_case *c, const fet__problem *p, const char *name, const void *y, const double *expected)
+static void compare(const kernel_case *c, const fet__problem *p, const char *name, const void *y,
+                    const double *expected)
 {
     double tolerance = c->tolerance > 0 ? c->tolerance : 2e-6;
     int64_t n = fet__shape_count(&c->out);
     for (int64_t i = 0; i < n; i++) {
         double v = value(y, p->output.dtype, i);
-        if (!(fabs(v - expected[i]) <= tolerance * (1 + fabs(expected[i]))) && !(isnan(v) && isnan(expected[i])) && v != expected[i])
-            fail_msg("%s by %s (%d threads), input %s, output %s: element %lld is %.9g, expected %.9g", fet__op_rows[c->op].name, name,
-                     fet__threads(), c->inputs ? fet__shape_text(&c->in[0]) : "-", fet__shape_text(&c->out), (long long)i, v,
-                     expected[i]);
+        if (!(fabs(v - expected[i]) <= tolerance * (1 + fabs(expected[i]))) && !(isnan(v) && isnan(expected[i])) &&
+            v != expected[i])
+            fail_msg("%s by %s (%d threads), input %s, output %s: element %lld is %.9g, expected %.9g",
+                     fet__op_rows[c->op].name, name, fet__threads(), c->inputs ? fet__shape_text(&c->in[0]) : "-",
+                     fet__shape_text(&c->out), (long long)i, v, expected[i]);
     }
 }
 
 /* The output written over an input that the row allows: the same bits as beside it. */
-static void check_overlays(const fet__problem *p, const fet__kernel *k, void *const input[4], const void *expected, size_t bytes)
+static void check_overlays(const fet__problem *p, const fet__kernel *k, void *const input[4], const void *expected,
+                           size_t bytes)
 {
     fet__prepared prepared;
     assert_int_equal(fet__kernel_prepare_with(&prepared, p, k), FET_OK);
@@ -183,7 +188,8 @@ static void check_overlays(const fet__problem *p, const fet__kernel *k, void *co
 }
 
 /* One row at 1, 2 and 7 threads; own kernels must give the same bits at each. */
-static void check_row(const kernel_case *c, const fet__kernel *k, bool frozen, void *const input[4], const double *expected)
+static void check_row(const kernel_case *c, const fet__kernel *k, bool frozen, void *const input[4],
+                      const double *expected)
 {
     static const int counts[] = {1, 2, 7};
     int before = fet__threads();
@@ -266,7 +272,8 @@ void kernel_case_adjoint(const kernel_case *forward, const kernel_case *transpos
     double a = dot(y, f64[1][transposed_input], fet__shape_count(&forward->out));
     double b = dot(x, f64[0][input], fet__shape_count(&transposed->out));
     if (!(fabs(a - b) <= 1e-11 * (1 + fabs(a))))
-        fail_msg("%s is not the transpose of %s: %.15g, %.15g", fet__op_rows[transposed->op].name, fet__op_rows[forward->op].name, b, a);
+        fail_msg("%s is not the transpose of %s: %.15g, %.15g", fet__op_rows[transposed->op].name,
+                 fet__op_rows[forward->op].name, b, a);
     fet__free(y);
     fet__free(x);
     for (int k = 0; k < 2; k++)

@@ -28,9 +28,15 @@ static const char *chosen(const kernel_case *c, fet_dtype t, bool reference)
 static void large_contractions_go_to_onednn(void **state)
 {
     (void)state;
-    const kernel_case matmul = {.op = FET__OP_MATMUL, .attr.matmul = {0, 1}, .inputs = 2, .in = {D(300, 256), D(128, 256)}, .out = D(300, 128)};
-    const kernel_case linear = {.op = FET__OP_LINEAR, .inputs = 3, .in = {D(300, 256), D(128, 256), D(128)}, .out = D(300, 128)};
-    const kernel_case conv = {.op = FET__OP_CONV2D, .attr.conv = {{1, 1}, {1, 1}, {1, 1}, 1}, .inputs = 2, .in = {D(1, 8, 8, 16), D(16, 16, 3, 3)}, .out = D(1, 8, 8, 16)};
+    const kernel_case matmul = {
+        .op = FET__OP_MATMUL, .attr.matmul = {0, 1}, .inputs = 2, .in = {D(300, 256), D(128, 256)}, .out = D(300, 128)};
+    const kernel_case linear = {
+        .op = FET__OP_LINEAR, .inputs = 3, .in = {D(300, 256), D(128, 256), D(128)}, .out = D(300, 128)};
+    const kernel_case conv = {.op = FET__OP_CONV2D,
+                              .attr.conv = {{1, 1}, {1, 1}, {1, 1}, 1},
+                              .inputs = 2,
+                              .in = {D(1, 8, 8, 16), D(16, 16, 3, 3)},
+                              .out = D(1, 8, 8, 16)};
     if (!FETTLE_DNNL) {
         assert_string_equal(fet__kernel_library(), "none");
         return;
@@ -48,7 +54,8 @@ static void large_contractions_go_to_onednn(void **state)
 static void thin_gradients_go_to_own_rows(void **state)
 {
     (void)state;
-    const kernel_case thin = {.op = FET__OP_MATMUL, .attr.matmul = {1, 0}, .inputs = 2, .in = {D(3000, 2), D(3000, 768)}, .out = D(2, 768)};
+    const kernel_case thin = {
+        .op = FET__OP_MATMUL, .attr.matmul = {1, 0}, .inputs = 2, .in = {D(3000, 2), D(3000, 768)}, .out = D(2, 768)};
     fet__cpu level = fet__cpu_level();
     if (level == FET__CPU_BASE)
         assert_null(strstr(chosen(&thin, FET_F32, false), "skinny"));
@@ -59,7 +66,8 @@ static void thin_gradients_go_to_own_rows(void **state)
 static void reference_on_demand_and_for_double(void **state)
 {
     (void)state;
-    const kernel_case matmul = {.op = FET__OP_MATMUL, .inputs = 2, .in = {D(300, 256), D(256, 128)}, .out = D(300, 128)};
+    const kernel_case matmul = {
+        .op = FET__OP_MATMUL, .inputs = 2, .in = {D(300, 256), D(256, 128)}, .out = D(300, 128)};
     assert_string_equal(chosen(&matmul, FET_F32, true), "ref");
     assert_string_equal(chosen(&matmul, FET_F64, false), "ref");
 }
@@ -108,7 +116,8 @@ static void nobody_accepts(void **state)
 static void prepare_survives_lack_of_memory(void **state)
 {
     (void)state;
-    const kernel_case linear = {.op = FET__OP_LINEAR, .inputs = 3, .in = {D(300, 256), D(128, 256), D(128)}, .out = D(300, 128)};
+    const kernel_case linear = {
+        .op = FET__OP_LINEAR, .inputs = 3, .in = {D(300, 256), D(128, 256), D(128)}, .out = D(300, 128)};
     fet__problem p = kernel_case_problem(&linear, FET_F32);
     const fet__kernel *rows[16];
     int n = fet__kernel_candidates(rows, 16, &p);
@@ -141,10 +150,14 @@ static void peak_is_measured(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(large_contractions_go_to_onednn),    cmocka_unit_test(thin_gradients_go_to_own_rows),
-        cmocka_unit_test(reference_on_demand_and_for_double), cmocka_unit_test(reference_serves_every_operator),
-        cmocka_unit_test(uses_are_counted),                   cmocka_unit_test(nobody_accepts),
-        cmocka_unit_test(prepare_survives_lack_of_memory),    cmocka_unit_test(peak_is_measured),
+        cmocka_unit_test(large_contractions_go_to_onednn),
+        cmocka_unit_test(thin_gradients_go_to_own_rows),
+        cmocka_unit_test(reference_on_demand_and_for_double),
+        cmocka_unit_test(reference_serves_every_operator),
+        cmocka_unit_test(uses_are_counted),
+        cmocka_unit_test(nobody_accepts),
+        cmocka_unit_test(prepare_survives_lack_of_memory),
+        cmocka_unit_test(peak_is_measured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Matrix products, linear and convolutions: every row against the reference, and the reference against small numbers and its own
- * transposes. */
+/* Matrix products, linear and convolutions: every row against the reference, and the reference against small numbers
+ * and its own transposes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,10 @@
 
 #include "op/kernel_case.h"
 
-#define MATMUL(ta_, tb_, a, b, y) {.op = FET__OP_MATMUL, .attr.matmul = {ta_, tb_}, .inputs = 2, .in = {a, b}, .out = y, .tolerance = 2e-5}
+#define MATMUL(ta_, tb_, a, b, y)                                                                                      \
+    {                                                                                                                  \
+        .op = FET__OP_MATMUL, .attr.matmul = {ta_, tb_}, .inputs = 2, .in = {a, b}, .out = y, .tolerance = 2e-5        \
+    }
 #define D(...) DIMS(__VA_ARGS__)
 
 static const kernel_case matmuls[] = {
@@ -53,8 +56,10 @@ static void every_matmul(void **state)
     kernel_cases_check(matmuls, FET_COUNT(matmuls));
 }
 
-#define LINEAR(act, n, x, w, b, r, y)                                                                                                \
-    {.op = FET__OP_LINEAR, .attr.linear = {act}, .inputs = n, .in = {x, w, b, r}, .out = y, .tolerance = 2e-5}
+#define LINEAR(act, n, x, w, b, r, y)                                                                                  \
+    {                                                                                                                  \
+        .op = FET__OP_LINEAR, .attr.linear = {act}, .inputs = n, .in = {x, w, b, r}, .out = y, .tolerance = 2e-5       \
+    }
 
 static const kernel_case linears[] = {
     LINEAR(FET__ACT_NONE, 2, D(3, 5), D(7, 5), SCALAR, SCALAR, D(3, 7)),
@@ -79,10 +84,12 @@ static void every_linear(void **state)
 
 #define GEOMETRY(s, p, d, g) .attr.conv = {{s, s}, {p, p}, {d, d}, g}
 /* x, w and y of one convolution, in its three forms */
-#define CONV(geometry, x, w, y)                                                                                                      \
-    {.op = FET__OP_CONV2D, geometry, .inputs = 2, .in = {x, w}, .out = y, .tolerance = 2e-5},                                        \
-        {.op = FET__OP_CONV2D_DX, geometry, .inputs = 2, .in = {y, w}, .out = x, .tolerance = 2e-5},                                 \
-        {.op = FET__OP_CONV2D_DW, geometry, .inputs = 2, .in = {x, y}, .out = w, .tolerance = 2e-5}
+#define CONV(geometry, x, w, y)                                                                                        \
+    {.op = FET__OP_CONV2D, geometry, .inputs = 2, .in = {x, w}, .out = y, .tolerance = 2e-5},                          \
+        {.op = FET__OP_CONV2D_DX, geometry, .inputs = 2, .in = {y, w}, .out = x, .tolerance = 2e-5},                   \
+    {                                                                                                                  \
+        .op = FET__OP_CONV2D_DW, geometry, .inputs = 2, .in = {x, y}, .out = w, .tolerance = 2e-5                      \
+    }
 
 static const kernel_case convs[] = {
     CONV(GEOMETRY(1, 0, 1, 1), D(1, 1, 1, 1), D(1, 1, 1, 1), D(1, 1, 1, 1)),
@@ -133,13 +140,21 @@ static void small_convolutions_by_hand(void **state)
     (void)state;
     double x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, w[] = {1, 10, 100, 1000};
     void *in[4] = {x, w};
-    const kernel_case strided = {.op = FET__OP_CONV2D, GEOMETRY(2, 1, 1, 1), .inputs = 2, .in = {D(1, 3, 3, 1), D(1, 1, 2, 2)}, .out = D(1, 2, 2, 1)};
+    const kernel_case strided = {.op = FET__OP_CONV2D,
+                                 GEOMETRY(2, 1, 1, 1),
+                                 .inputs = 2,
+                                 .in = {D(1, 3, 3, 1), D(1, 1, 2, 2)},
+                                 .out = D(1, 2, 2, 1)};
     const double a[] = {1000, 3200, 7040, 9865};
     double *y = kernel_case_reference(&strided, in);
     for (int i = 0; i < 4; i++)
         assert_true(y[i] == a[i]);
     fet__free(y);
-    const kernel_case dilated = {.op = FET__OP_CONV2D, GEOMETRY(1, 0, 2, 1), .inputs = 2, .in = {D(1, 3, 3, 1), D(1, 1, 2, 2)}, .out = D(1, 1, 1, 1)};
+    const kernel_case dilated = {.op = FET__OP_CONV2D,
+                                 GEOMETRY(1, 0, 2, 1),
+                                 .inputs = 2,
+                                 .in = {D(1, 3, 3, 1), D(1, 1, 2, 2)},
+                                 .out = D(1, 1, 1, 1)};
     y = kernel_case_reference(&dilated, in);
     assert_true(y[0] == 1 + 30 + 700 + 9000);
     fet__free(y);
@@ -148,12 +163,9 @@ static void small_convolutions_by_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_products_by_hand),
-        cmocka_unit_test(small_convolutions_by_hand),
-        cmocka_unit_test(every_matmul),
-        cmocka_unit_test(every_linear),
-        cmocka_unit_test(every_convolution),
-        cmocka_unit_test(gradients_of_convolution_are_transposes),
+        cmocka_unit_test(small_products_by_hand), cmocka_unit_test(small_convolutions_by_hand),
+        cmocka_unit_test(every_matmul),           cmocka_unit_test(every_linear),
+        cmocka_unit_test(every_convolution),      cmocka_unit_test(gradients_of_convolution_are_transposes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Element-wise operators and those that make values: each by hand on a few numbers, then every row against the reference. */
+/* Element-wise operators and those that make values: each by hand on a few numbers, then every row against the
+ * reference. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,12 +24,14 @@ typedef struct known {
 
 static void check_known(const known *k)
 {
-    kernel_case c = {.op = k->op, .attr = k->attr, .inputs = k->inputs, .in = {DIMS(6), DIMS(6), DIMS(6)}, .out = DIMS(6)};
+    kernel_case c = {
+        .op = k->op, .attr = k->attr, .inputs = k->inputs, .in = {DIMS(6), DIMS(6), DIMS(6)}, .out = DIMS(6)};
     double third[6] = {10, 20, 30, 40, 50, 60};
     void *in[4] = {(void *)left, (void *)right, third};
     double *y = kernel_case_reference(&c, in);
     for (int i = 0; i < 6; i++)
-        if (!(fabs(y[i] - k->y[i]) <= 1e-12 * (1 + fabs(k->y[i]))) && !(isnan(y[i]) && isnan(k->y[i])) && y[i] != k->y[i])
+        if (!(fabs(y[i] - k->y[i]) <= 1e-12 * (1 + fabs(k->y[i]))) && !(isnan(y[i]) && isnan(k->y[i])) &&
+            y[i] != k->y[i])
             fail_msg("%s of %g, %g: %.17g, expected %.17g", fet__op_rows[k->op].name, left[i], right[i], y[i], k->y[i]);
     fet__free(y);
 }
@@ -51,7 +54,10 @@ static void values_by_hand(void **state)
         {FET__OP_RSQRT, {.raw = {0}}, 1, {NAN, NAN, INFINITY, sqrt(2), 1, 1 / sqrt(3)}},
         {FET__OP_TANH, {.raw = {0}}, 1, {tanh(-2), tanh(-0.5), 0, tanh(0.5), tanh(1), tanh(3)}},
         {FET__OP_ERF, {.raw = {0}}, 1, {erf(-2), erf(-0.5), 0, erf(0.5), erf(1), erf(3)}},
-        {FET__OP_SIGMOID, {.raw = {0}}, 1, {1 / (1 + exp(2)), 1 / (1 + exp(0.5)), 0.5, 1 / (1 + exp(-0.5)), 1 / (1 + exp(-1)), 1 / (1 + exp(-3))}},
+        {FET__OP_SIGMOID,
+         {.raw = {0}},
+         1,
+         {1 / (1 + exp(2)), 1 / (1 + exp(0.5)), 0.5, 1 / (1 + exp(-0.5)), 1 / (1 + exp(-1)), 1 / (1 + exp(-3))}},
         {FET__OP_POW_INT, {.power = {3}}, 1, {-8, -0.125, 0, 0.125, 1, 27}},
         {FET__OP_POW_INT, {.power = {-1}}, 1, {-0.5, -2, INFINITY, 2, 1, 1.0 / 3}},
         {FET__OP_POW_INT, {.power = {0}}, 1, {1, 1, 1, 1, 1, 1}},
@@ -65,7 +71,11 @@ static void values_by_hand(void **state)
         {FET__OP_CAST, {.raw = {0}}, 1, {-2, -0.5, 0, 0.5, 1, 3}},
         {FET__OP_STOP_GRADIENT, {.raw = {0}}, 1, {-2, -0.5, 0, 0.5, 1, 3}},
         {FET__OP_GELU, {.raw = {0}}, 1, {-2 * PHI(-2), -0.5 * PHI(-0.5), 0, 0.5 * PHI(0.5), PHI(1), 3 * PHI(3)}},
-        {FET__OP_GELU_GRAD, {.raw = {0}}, 1, {PHI(-2) - 2 * DENSITY(2), PHI(-0.5) - 0.5 * DENSITY(0.5), 0.5, PHI(0.5) + 0.5 * DENSITY(0.5), PHI(1) + DENSITY(1), PHI(3) + 3 * DENSITY(3)}},
+        {FET__OP_GELU_GRAD,
+         {.raw = {0}},
+         1,
+         {PHI(-2) - 2 * DENSITY(2), PHI(-0.5) - 0.5 * DENSITY(0.5), 0.5, PHI(0.5) + 0.5 * DENSITY(0.5),
+          PHI(1) + DENSITY(1), PHI(3) + 3 * DENSITY(3)}},
     };
     for (size_t i = 0; i < FET_COUNT(table); i++)
         check_known(&table[i]);
@@ -73,10 +83,12 @@ static void values_by_hand(void **state)
 
 static void check_shapes(fet__op op, fet__attr attr, double low, double high)
 {
-    const fet__shape shapes[] = {SCALAR, DIMS(1), DIMS(7), DIMS(0), DIMS(3, 0, 5), DIMS(3, 5, 67), DIMS(2, 1, 3, 1, 2, 5), DIMS(20011)};
+    const fet__shape shapes[] = {
+        SCALAR, DIMS(1), DIMS(7), DIMS(0), DIMS(3, 0, 5), DIMS(3, 5, 67), DIMS(2, 1, 3, 1, 2, 5), DIMS(20011)};
     int n = fet__op_rows[op].most;
     for (size_t i = 0; i < FET_COUNT(shapes); i++) {
-        kernel_case c = {.op = op, .attr = attr, .inputs = n, .out = shapes[i], .low = low, .high = high, .tolerance = 4e-6};
+        kernel_case c = {
+            .op = op, .attr = attr, .inputs = n, .out = shapes[i], .low = low, .high = high, .tolerance = 4e-6};
         for (int k = 0; k < n; k++)
             c.in[k] = shapes[i];
         kernel_case_check(&c);
@@ -116,15 +128,20 @@ static void nan_is_handed_on(void **state)
             float y[4];
             assert_int_equal(kernel_case_run(&p, rows[k], in, y), FET_OK);
             if (!isnan(y[0]) || (c.inputs == 2 && (!isnan(y[1]) || !isnan(y[2]))))
-                fail_msg("%s by %s loses NaN: %g %g %g", fet__op_rows[ops[i]].name, rows[k]->name, (double)y[0], (double)y[1], (double)y[2]);
+                fail_msg("%s by %s loses NaN: %g %g %g", fet__op_rows[ops[i]].name, rows[k]->name, (double)y[0],
+                         (double)y[1], (double)y[2]);
         }
     }
 }
 
-static void run_typed(fet__op op, fet__attr attr, int inputs, const fet_dtype types[3], fet_dtype out_type, int64_t n, void *const in[4],
-                      void *y)
+static void run_typed(fet__op op, fet__attr attr, int inputs, const fet_dtype types[3], fet_dtype out_type, int64_t n,
+                      void *const in[4], void *y)
 {
-    fet__problem p = {.op = op, .attr = attr, .input_count = inputs, .output = {.dtype = out_type, .shape = DIMS(n)}, .threads = fet__threads()};
+    fet__problem p = {.op = op,
+                      .attr = attr,
+                      .input_count = inputs,
+                      .output = {.dtype = out_type, .shape = DIMS(n)},
+                      .threads = fet__threads()};
     for (int i = 0; i < inputs; i++)
         p.input[i] = (fet__desc){.dtype = types[i], .shape = p.output.shape};
     const fet__kernel *best;
@@ -161,7 +178,11 @@ static void made_values(void **state)
     (void)state;
     int32_t step = 41, counted[5];
     float y[1000];
-    fet__problem p = {.op = FET__OP_RANDOM, .attr.random = {77, 3}, .input_count = 1, .output = {FET_F32, DIMS(10, 100), false}, .threads = fet__threads()};
+    fet__problem p = {.op = FET__OP_RANDOM,
+                      .attr.random = {77, 3},
+                      .input_count = 1,
+                      .output = {FET_F32, DIMS(10, 100), false},
+                      .threads = fet__threads()};
     p.input[0] = (fet__desc){FET_I32, SCALAR, false};
     const fet__kernel *rows[16];
     int n = fet__kernel_candidates(rows, 16, &p);
@@ -187,8 +208,8 @@ static void made_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_by_hand),   cmocka_unit_test(every_row_and_size), cmocka_unit_test(nan_is_handed_on),
-        cmocka_unit_test(integers),         cmocka_unit_test(made_values),
+        cmocka_unit_test(values_by_hand), cmocka_unit_test(every_row_and_size), cmocka_unit_test(nan_is_handed_on),
+        cmocka_unit_test(integers),       cmocka_unit_test(made_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,9 +9,18 @@
 #include "op/kernel_case.h"
 
 #define D(...) DIMS(__VA_ARGS__)
-#define I1(op_, a_) {.op = op_, .a = a_, .b = -1, .c = -1}
-#define I2(op_, a_, b_) {.op = op_, .a = a_, .b = b_, .c = -1}
-#define I3(op_, a_, b_, c_) {.op = op_, .a = a_, .b = b_, .c = c_}
+#define I1(op_, a_)                                                                                                    \
+    {                                                                                                                  \
+        .op = op_, .a = a_, .b = -1, .c = -1                                                                           \
+    }
+#define I2(op_, a_, b_)                                                                                                \
+    {                                                                                                                  \
+        .op = op_, .a = a_, .b = b_, .c = -1                                                                           \
+    }
+#define I3(op_, a_, b_, c_)                                                                                            \
+    {                                                                                                                  \
+        .op = op_, .a = a_, .b = b_, .c = c_                                                                           \
+    }
 
 /* out = gelu(x + bias) * scale, with bias along the last axis and a scalar scale. */
 static const fet__instr bias_gelu[] = {I2(FET__OP_ADD, 0, 1), I1(FET__OP_GELU, 3), I2(FET__OP_MUL, 4, 2)};
@@ -38,7 +47,13 @@ static fet__group group_of(fet__shape full, uint32_t axes, int inputs, const fet
 
 static void check(fet__group g, const fet__shape in[4], fet__shape out, unsigned integers)
 {
-    kernel_case c = {.op = FET__OP_GROUP, .inputs = g.input_count, .out = out, .integers = integers, .index_high = 99, .tolerance = 1e-5, .group = &g};
+    kernel_case c = {.op = FET__OP_GROUP,
+                     .inputs = g.input_count,
+                     .out = out,
+                     .integers = integers,
+                     .index_high = 99,
+                     .tolerance = 1e-5,
+                     .group = &g};
     for (int i = 0; i < g.input_count; i++)
         c.in[i] = in[i];
     kernel_case_check(&c);
@@ -47,19 +62,24 @@ static void check(fet__group g, const fet__shape in[4], fet__shape out, unsigned
 static void broadcast_operands(void **state)
 {
     (void)state;
-    check(GROUP(D(3, 5, 67), 0, 3, bias_gelu), (fet__shape[4]){D(3, 5, 67), D(1, 1, 67), SCALAR}, (fet__shape)D(3, 5, 67), 0);
-    check(GROUP(D(3, 5, 67), 0, 3, bias_gelu), (fet__shape[4]){D(1, 5, 1), D(3, 1, 67), D(3, 1, 1)}, (fet__shape)D(3, 5, 67), 0);
-    check(GROUP(D(2, 3, 4, 5), 0, 3, bias_gelu), (fet__shape[4]){D(2, 1, 4, 1), D(1, 3, 1, 5), D(2, 3, 4, 5)}, (fet__shape)D(2, 3, 4, 5), 0);
+    check(GROUP(D(3, 5, 67), 0, 3, bias_gelu), (fet__shape[4]){D(3, 5, 67), D(1, 1, 67), SCALAR},
+          (fet__shape)D(3, 5, 67), 0);
+    check(GROUP(D(3, 5, 67), 0, 3, bias_gelu), (fet__shape[4]){D(1, 5, 1), D(3, 1, 67), D(3, 1, 1)},
+          (fet__shape)D(3, 5, 67), 0);
+    check(GROUP(D(2, 3, 4, 5), 0, 3, bias_gelu), (fet__shape[4]){D(2, 1, 4, 1), D(1, 3, 1, 5), D(2, 3, 4, 5)},
+          (fet__shape)D(2, 3, 4, 5), 0);
     check(GROUP(D(1), 0, 3, bias_gelu), (fet__shape[4]){D(1), D(1), SCALAR}, (fet__shape)D(1), 0);
     check(GROUP(D(0, 5), 0, 3, bias_gelu), (fet__shape[4]){D(0, 5), D(1, 5), SCALAR}, (fet__shape)D(0, 5), 0);
     check(GROUP(SCALAR, 0, 3, bias_gelu), (fet__shape[4]){SCALAR, SCALAR, SCALAR}, (fet__shape)SCALAR, 0);
-    check(GROUP(D(40, 1000), 0, 2, just_gelu_grad), (fet__shape[4]){D(40, 1000), D(40, 1000)}, (fet__shape)D(40, 1000), 0);
+    check(GROUP(D(40, 1000), 0, 2, just_gelu_grad), (fet__shape[4]){D(40, 1000), D(40, 1000)}, (fet__shape)D(40, 1000),
+          0);
 }
 
 static void random_operand(void **state)
 {
     (void)state;
-    check(GROUP(D(4, 9, 33), 0, 3, noisy), (fet__shape[4]){D(4, 9, 33), D(4, 1, 1), SCALAR}, (fet__shape)D(4, 9, 33), 4);
+    check(GROUP(D(4, 9, 33), 0, 3, noisy), (fet__shape[4]){D(4, 9, 33), D(4, 1, 1), SCALAR}, (fet__shape)D(4, 9, 33),
+          4);
     check(GROUP(D(10007), 0, 3, noisy), (fet__shape[4]){D(10007), D(1), SCALAR}, (fet__shape)D(10007), 4);
 }
 

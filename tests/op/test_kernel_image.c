@@ -1,4 +1,5 @@
-/* Pooling and resizing of feature maps: by hand, against the reference values of shared/golden/mona, and as transposes of each other. */
+/* Pooling and resizing of feature maps: by hand, against the reference values of shared/golden/mona, and as transposes
+ * of each other. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +13,14 @@
 #include "store/store.h"
 
 #define D(...) DIMS(__VA_ARGS__)
-#define POOL(op_, k, s, p, x, y, ...) {.op = op_, .attr.pool = {{k, k}, {s, s}, {p, p}}, .inputs = 1, .in = {x}, .out = y, __VA_ARGS__}
-#define RESIZE(op_, cubic, corners, x, y) {.op = op_, .attr.resize = {cubic, corners}, .inputs = 1, .in = {x}, .out = y, .tolerance = 1e-5}
+#define POOL(op_, k, s, p, x, y, ...)                                                                                  \
+    {                                                                                                                  \
+        .op = op_, .attr.pool = {{k, k}, {s, s}, {p, p}}, .inputs = 1, .in = {x}, .out = y, __VA_ARGS__                \
+    }
+#define RESIZE(op_, cubic, corners, x, y)                                                                              \
+    {                                                                                                                  \
+        .op = op_, .attr.resize = {cubic, corners}, .inputs = 1, .in = {x}, .out = y, .tolerance = 1e-5                \
+    }
 #define INDEX .integer_out = true, .tolerance = 1e-9
 
 static const kernel_case pools[] = {
@@ -28,11 +35,16 @@ static const kernel_case pools[] = {
 };
 
 static const kernel_case resizes[] = {
-    RESIZE(FET__OP_RESIZE, 0, 0, D(2, 5, 7, 3), D(2, 13, 9, 3)),   RESIZE(FET__OP_RESIZE, 0, 1, D(2, 5, 7, 3), D(2, 13, 9, 3)),
-    RESIZE(FET__OP_RESIZE, 1, 0, D(2, 5, 7, 3), D(2, 13, 9, 3)),   RESIZE(FET__OP_RESIZE, 1, 1, D(2, 5, 7, 3), D(2, 13, 9, 3)),
-    RESIZE(FET__OP_RESIZE, 0, 0, D(1, 13, 9, 20), D(1, 4, 3, 20)), RESIZE(FET__OP_RESIZE, 1, 0, D(1, 13, 9, 20), D(1, 4, 3, 20)),
-    RESIZE(FET__OP_RESIZE, 1, 1, D(1, 1, 1, 2), D(1, 4, 3, 2)),    RESIZE(FET__OP_RESIZE, 0, 1, D(1, 6, 6, 2), D(1, 1, 1, 2)),
-    RESIZE(FET__OP_RESIZE, 1, 0, D(1, 3, 4, 1), D(1, 3, 4, 1)),    RESIZE(FET__OP_RESIZE, 0, 0, D(0, 3, 4, 1), D(0, 6, 8, 1)),
+    RESIZE(FET__OP_RESIZE, 0, 0, D(2, 5, 7, 3), D(2, 13, 9, 3)),
+    RESIZE(FET__OP_RESIZE, 0, 1, D(2, 5, 7, 3), D(2, 13, 9, 3)),
+    RESIZE(FET__OP_RESIZE, 1, 0, D(2, 5, 7, 3), D(2, 13, 9, 3)),
+    RESIZE(FET__OP_RESIZE, 1, 1, D(2, 5, 7, 3), D(2, 13, 9, 3)),
+    RESIZE(FET__OP_RESIZE, 0, 0, D(1, 13, 9, 20), D(1, 4, 3, 20)),
+    RESIZE(FET__OP_RESIZE, 1, 0, D(1, 13, 9, 20), D(1, 4, 3, 20)),
+    RESIZE(FET__OP_RESIZE, 1, 1, D(1, 1, 1, 2), D(1, 4, 3, 2)),
+    RESIZE(FET__OP_RESIZE, 0, 1, D(1, 6, 6, 2), D(1, 1, 1, 2)),
+    RESIZE(FET__OP_RESIZE, 1, 0, D(1, 3, 4, 1), D(1, 3, 4, 1)),
+    RESIZE(FET__OP_RESIZE, 0, 0, D(0, 3, 4, 1), D(0, 6, 8, 1)),
 };
 
 static kernel_case transposed(const kernel_case *c, fet__op op)
@@ -80,7 +92,8 @@ static void expect(const kernel_case *c, double *x, const double *expected)
     double *y = kernel_case_reference(c, in);
     for (int64_t i = 0; i < fet__shape_count(&c->out); i++)
         if (!(fabs(y[i] - expected[i]) <= 1e-12))
-            fail_msg("%s: element %lld is %.15g, expected %.15g", fet__op_rows[c->op].name, (long long)i, y[i], expected[i]);
+            fail_msg("%s: element %lld is %.15g, expected %.15g", fet__op_rows[c->op].name, (long long)i, y[i],
+                     expected[i]);
     fet__free(y);
 }
 
@@ -111,7 +124,8 @@ static void values_by_hand(void **state)
 }
 
 /* [1, C, H, W] of the golden file to [1, H, W, C], as doubles; `table`: [H * W, C] already is. */
-static double *golden(const fet__tensors *t, const char *prefix, const char *name, int64_t c, int64_t h, int64_t w, bool table)
+static double *golden(const fet__tensors *t, const char *prefix, const char *name, int64_t c, int64_t h, int64_t w,
+                      bool table)
 {
     char full[64];
     snprintf(full, sizeof full, "%s%s", prefix, name);
@@ -135,8 +149,8 @@ static void expect_golden(const kernel_case *c, double *x, double *expected)
     double *y = kernel_case_reference(c, in);
     for (int64_t i = 0; i < fet__shape_count(&c->out); i++)
         if (!(fabs(y[i] - expected[i]) <= 3e-6 * (1 + fabs(expected[i]))))
-            fail_msg("%s %s -> %s: element %lld is %.9g, golden %.9g", fet__op_rows[c->op].name, fet__shape_text(&c->in[0]),
-                     fet__shape_text(&c->out), (long long)i, y[i], expected[i]);
+            fail_msg("%s %s -> %s: element %lld is %.9g, golden %.9g", fet__op_rows[c->op].name,
+                     fet__shape_text(&c->in[0]), fet__shape_text(&c->out), (long long)i, y[i], expected[i]);
     fet__free(x);
     fet__free(y);
     fet__free(expected);
@@ -158,15 +172,19 @@ static fet__tensors *open_golden(const char *name)
 static void bilinear_as_golden(void **state)
 {
     (void)state;
-    static const int64_t size[6][4] = {{5, 7, 13, 9}, {13, 9, 5, 7}, {1, 1, 4, 6}, {6, 6, 16, 16}, {3, 4, 3, 4}, {2, 3, 50, 40}};
+    static const int64_t size[6][4] = {{5, 7, 13, 9},  {13, 9, 5, 7}, {1, 1, 4, 6},
+                                       {6, 6, 16, 16}, {3, 4, 3, 4},  {2, 3, 50, 40}};
     fet__tensors *t = open_golden("resize_pool.safetensors");
     for (int i = 0; i < 6; i++) {
         char number[8];
         snprintf(number, sizeof number, "%d", i);
         int64_t h = size[i][0], w = size[i][1], oh = size[i][2], ow = size[i][3];
-        const kernel_case c = RESIZE(FET__OP_RESIZE, 0, 0, D(1, h, w, 2), D(1, oh, ow, 2)), back = transposed(&c, FET__OP_RESIZE_T);
-        expect_golden(&c, golden(t, "in.resize.", number, 2, h, w, false), golden(t, "out.resize.", number, 2, oh, ow, false));
-        expect_golden(&back, golden(t, "in.resize.dy.", number, 2, oh, ow, false), golden(t, "grad.resize.", number, 2, h, w, false));
+        const kernel_case c = RESIZE(FET__OP_RESIZE, 0, 0, D(1, h, w, 2), D(1, oh, ow, 2)),
+                          back = transposed(&c, FET__OP_RESIZE_T);
+        expect_golden(&c, golden(t, "in.resize.", number, 2, h, w, false),
+                      golden(t, "out.resize.", number, 2, oh, ow, false));
+        expect_golden(&back, golden(t, "in.resize.dy.", number, 2, oh, ow, false),
+                      golden(t, "grad.resize.", number, 2, h, w, false));
     }
     fet__tensors_close(t);
 }
@@ -181,7 +199,8 @@ static void bicubic_as_golden(void **state)
         int64_t from = 2 * window[i][0] - 1, to = 2 * window[i][1] - 1;
         snprintf(name, sizeof name, "%d_to_%d", (int)window[i][0], (int)window[i][1]);
         const kernel_case c = RESIZE(FET__OP_RESIZE, 1, 0, D(1, from, from, 3), D(1, to, to, 3));
-        expect_golden(&c, golden(t, "in.table_", name, 3, from, from, true), golden(t, "out.table_", name, 3, to, to, true));
+        expect_golden(&c, golden(t, "in.table_", name, 3, from, from, true),
+                      golden(t, "out.table_", name, 3, to, to, true));
     }
     fet__tensors_close(t);
 }
@@ -189,8 +208,9 @@ static void bicubic_as_golden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_by_hand),       cmocka_unit_test(every_pool_and_resize), cmocka_unit_test(pairs_are_transposes),
-        cmocka_unit_test(bilinear_as_golden),   cmocka_unit_test(bicubic_as_golden),
+        cmocka_unit_test(values_by_hand),       cmocka_unit_test(every_pool_and_resize),
+        cmocka_unit_test(pairs_are_transposes), cmocka_unit_test(bilinear_as_golden),
+        cmocka_unit_test(bicubic_as_golden),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Operators that move elements, and sums over axes: by definition, through every row; pairs of transposes; indices out of range. */
+/* Operators that move elements, and sums over axes: by definition, through every row; pairs of transposes; indices out
+ * of range. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,10 @@
 #include "op/kernel_case.h"
 
 #define D(...) DIMS(__VA_ARGS__)
-#define ONE(op_, x, y, ...) {.op = op_, .inputs = 1, .in = {x}, .out = y, __VA_ARGS__}
+#define ONE(op_, x, y, ...)                                                                                            \
+    {                                                                                                                  \
+        .op = op_, .inputs = 1, .in = {x}, .out = y, __VA_ARGS__                                                       \
+    }
 #define NO .attr = {.raw = {0}}
 
 static const kernel_case moves[] = {
@@ -44,8 +48,16 @@ static const kernel_case moves[] = {
     ONE(FET__OP_ROLL, D(0, 5), D(0, 5), .attr.roll = {{1, 1}}),
     {.op = FET__OP_CONCAT, .attr.axis = {0}, .inputs = 1, .in = {D(3, 2)}, .out = D(3, 2)},
     {.op = FET__OP_CONCAT, .attr.axis = {0}, .inputs = 2, .in = {D(3, 2), D(1, 2)}, .out = D(4, 2)},
-    {.op = FET__OP_CONCAT, .attr.axis = {1}, .inputs = 3, .in = {D(4, 1, 5), D(4, 49, 5), D(4, 0, 5)}, .out = D(4, 50, 5)},
-    {.op = FET__OP_CONCAT, .attr.axis = {2}, .inputs = 4, .in = {D(2, 3, 5), D(2, 3, 1), D(2, 3, 2), D(2, 3, 7)}, .out = D(2, 3, 15)},
+    {.op = FET__OP_CONCAT,
+     .attr.axis = {1},
+     .inputs = 3,
+     .in = {D(4, 1, 5), D(4, 49, 5), D(4, 0, 5)},
+     .out = D(4, 50, 5)},
+    {.op = FET__OP_CONCAT,
+     .attr.axis = {2},
+     .inputs = 4,
+     .in = {D(2, 3, 5), D(2, 3, 1), D(2, 3, 2), D(2, 3, 7)},
+     .out = D(2, 3, 15)},
     {.op = FET__OP_GATHER, .inputs = 2, .in = {D(5, 7), D(3)}, .out = D(3, 7), .integers = 2, .index_high = 4},
     {.op = FET__OP_GATHER, .inputs = 2, .in = {D(5), D(2, 30)}, .out = D(2, 30), .integers = 2, .index_high = 4},
     {.op = FET__OP_GATHER, .inputs = 2, .in = {D(9, 2, 3), D(0)}, .out = D(0, 2, 3), .integers = 2, .index_high = 8},
@@ -62,7 +74,10 @@ static void every_move(void **state)
     kernel_cases_check(moves, FET_COUNT(moves));
 }
 
-#define REDUCE(op_, bits, x, y) {.op = op_, .attr.reduce = {bits}, .inputs = 1, .in = {x}, .out = y, .tolerance = 1e-5}
+#define REDUCE(op_, bits, x, y)                                                                                        \
+    {                                                                                                                  \
+        .op = op_, .attr.reduce = {bits}, .inputs = 1, .in = {x}, .out = y, .tolerance = 1e-5                          \
+    }
 
 static const kernel_case reductions[] = {
     REDUCE(FET__OP_SUM, 1, D(7), D(1)),
@@ -82,7 +97,12 @@ static const kernel_case reductions[] = {
     REDUCE(FET__OP_REDUCE_MAX, 1, D(0, 3), D(1, 3)),
     {.op = FET__OP_ARGMAX, .inputs = 1, .in = {D(31, 10)}, .out = D(31, 1), .integer_out = true, .tolerance = 1e-9},
     {.op = FET__OP_ARGMAX, .inputs = 1, .in = {D(1)}, .out = D(1), .integer_out = true, .tolerance = 1e-9},
-    {.op = FET__OP_ARGMAX, .inputs = 1, .in = {D(3, 5, 1000)}, .out = D(3, 5, 1), .integer_out = true, .tolerance = 1e-9},
+    {.op = FET__OP_ARGMAX,
+     .inputs = 1,
+     .in = {D(3, 5, 1000)},
+     .out = D(3, 5, 1),
+     .integer_out = true,
+     .tolerance = 1e-9},
     {.op = FET__OP_ARGMAX, .inputs = 1, .in = {D(0, 5)}, .out = D(0, 1), .integer_out = true, .tolerance = 1e-9},
 };
 
@@ -117,17 +137,22 @@ static void values_by_hand(void **state)
     expect(&unslice, in, (double[]){0, 1, 0, 2, 0});
     const kernel_case roll = ONE(FET__OP_ROLL, D(2, 3), D(2, 3), .attr.roll = {{1, -1}});
     expect(&roll, in, (double[]){5, 6, 4, 2, 3, 1});
-    const kernel_case concat = {.op = FET__OP_CONCAT, .attr.axis = {1}, .inputs = 2, .in = {D(2, 3), D(2, 1)}, .out = D(2, 4)};
+    const kernel_case concat = {
+        .op = FET__OP_CONCAT, .attr.axis = {1}, .inputs = 2, .in = {D(2, 3), D(2, 1)}, .out = D(2, 4)};
     expect(&concat, in, (double[]){1, 2, 3, 7, 4, 5, 6, 8});
-    const kernel_case sum = REDUCE(FET__OP_SUM, 1, D(2, 3), D(1, 3)), most = REDUCE(FET__OP_REDUCE_MAX, 2, D(2, 3), D(2, 1));
+    const kernel_case sum = REDUCE(FET__OP_SUM, 1, D(2, 3), D(1, 3)),
+                      most = REDUCE(FET__OP_REDUCE_MAX, 2, D(2, 3), D(2, 1));
     expect(&sum, in, (double[]){5, 7, 9});
     expect(&most, in, (double[]){3, 6});
-    const kernel_case gather = {.op = FET__OP_GATHER, .inputs = 2, .in = {D(3, 2), D(3)}, .out = D(3, 2), .integers = 2};
+    const kernel_case gather = {
+        .op = FET__OP_GATHER, .inputs = 2, .in = {D(3, 2), D(3)}, .out = D(3, 2), .integers = 2};
     expect(&gather, (void *[4]){x, index}, (double[]){3, 4, 1, 2, 3, 4});
-    const kernel_case scatter = {.op = FET__OP_SCATTER_ADD, .inputs = 2, .in = {D(3), D(3, 2)}, .out = D(3, 2), .integers = 1};
+    const kernel_case scatter = {
+        .op = FET__OP_SCATTER_ADD, .inputs = 2, .in = {D(3), D(3, 2)}, .out = D(3, 2), .integers = 1};
     expect(&scatter, (void *[4]){index, x}, (double[]){3, 4, 6, 8, 0, 0});
     double ties[] = {1, 5, 5, -1, -1, -2};
-    const kernel_case argmax = {.op = FET__OP_ARGMAX, .inputs = 1, .in = {D(2, 3)}, .out = D(2, 1), .integer_out = true};
+    const kernel_case argmax = {
+        .op = FET__OP_ARGMAX, .inputs = 1, .in = {D(2, 3)}, .out = D(2, 1), .integer_out = true};
     expect(&argmax, (void *[4]){ties}, (double[]){1, 0});
 }
 
@@ -142,7 +167,12 @@ static void pairs_are_transposes(void **state)
             for (int a = 0; a < FET__MAX_RANK; a++)
                 t.attr.roll.shift[a] = -t.attr.roll.shift[a];
         } else if (moves[i].op == FET__OP_GATHER) {
-            kernel_case scatter = {.op = FET__OP_SCATTER_ADD, .inputs = 2, .in = {t.in[1], t.out}, .out = t.in[0], .integers = 1, .index_high = t.index_high};
+            kernel_case scatter = {.op = FET__OP_SCATTER_ADD,
+                                   .inputs = 2,
+                                   .in = {t.in[1], t.out},
+                                   .out = t.in[0],
+                                   .integers = 1,
+                                   .index_high = t.index_high};
             kernel_case_adjoint(&moves[i], &scatter, 0, 1);
             continue;
         } else {
@@ -183,8 +213,8 @@ static void index_out_of_range_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_by_hand),       cmocka_unit_test(every_move),
-        cmocka_unit_test(every_reduction),      cmocka_unit_test(pairs_are_transposes),
+        cmocka_unit_test(values_by_hand),           cmocka_unit_test(every_move),
+        cmocka_unit_test(every_reduction),          cmocka_unit_test(pairs_are_transposes),
         cmocka_unit_test(index_out_of_range_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

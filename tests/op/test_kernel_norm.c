@@ -1,5 +1,5 @@
-/* Softmax, layer norm, cross-entropy, attention and their gradients: the forward by definition, gradients by differences of the forward in
- * float64, every row against the reference, and labels out of range. */
+/* Softmax, layer norm, cross-entropy, attention and their gradients: the forward by definition, gradients by
+ * differences of the forward in float64, every row against the reference, and labels out of range. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,28 +12,60 @@
 #include "op/kernel_case.h"
 
 #define D(...) DIMS(__VA_ARGS__)
-#define SOFTMAX(x) {.op = FET__OP_SOFTMAX, .inputs = 1, .in = {x}, .out = x, .low = -20, .high = 20},                                \
-                   {.op = FET__OP_SOFTMAX_GRAD, .inputs = 2, .in = {x, x}, .out = x, .tolerance = 1e-5}
-#define NORM(x, c)                                                                                                                   \
-    {.op = FET__OP_LAYER_NORM, .attr.norm = {1e-6}, .inputs = 3, .in = {x, c, c}, .out = x, .tolerance = 1e-5},                      \
-        {.op = FET__OP_LAYER_NORM_DX, .attr.norm = {1e-6}, .inputs = 3, .in = {x, c, x}, .out = x, .tolerance = 2e-5},               \
-        {.op = FET__OP_LAYER_NORM_DGAMMA, .attr.norm = {1e-6}, .inputs = 2, .in = {x, x}, .out = c, .tolerance = 2e-5}
-#define ENTROPY(n, c, s)                                                                                                             \
-    {.op = FET__OP_CROSS_ENTROPY, .attr.cross_entropy = {s}, .inputs = 2, .in = {D(n, c), D(n)}, .out = D(n), .integers = 2,         \
-     .index_low = -1, .index_high = (c)-1, .low = -8, .high = 8},                                                                    \
-        {.op = FET__OP_CROSS_ENTROPY_GRAD, .attr.cross_entropy = {s}, .inputs = 3, .in = {D(n, c), D(n), D(n)}, .out = D(n, c),      \
-         .integers = 2, .index_low = -1, .index_high = (c)-1, .low = -8, .high = 8}
-#define ATTENTION(b, t, h, d, s)                                                                                                     \
-    {.op = FET__OP_ATTENTION, .attr.attention = {s, h}, .inputs = 1, .in = {D(b, t, 3 * (h) * (d))}, .out = D(b, t, (h) * (d)),      \
-     .low = -2, .high = 2, .tolerance = 1e-5},                                                                                       \
-        {.op = FET__OP_ATTENTION_GRAD, .attr.attention = {s, h}, .inputs = 2, .in = {D(b, t, 3 * (h) * (d)), D(b, t, (h) * (d))},    \
-         .out = D(b, t, 3 * (h) * (d)), .low = -2, .high = 2, .tolerance = 5e-5}
-#define BIASED(b, t, h, d, s, g)                                                                                                     \
-    {.op = FET__OP_ATTENTION, .attr.attention = {s, h}, .inputs = 2, .in = {D(b, t, 3 * (h) * (d)), D(g, h, t, t)},                  \
-     .out = D(b, t, (h) * (d)), .low = -2, .high = 2, .tolerance = 1e-5},                                                            \
-        {.op = FET__OP_ATTENTION_GRAD, .attr.attention = {s, h}, .inputs = 3,                                                        \
-         .in = {D(b, t, 3 * (h) * (d)), D(b, t, (h) * (d)), D(g, h, t, t)}, .out = D(b, t, 3 * (h) * (d)), .low = -2, .high = 2,     \
-         .tolerance = 5e-5}
+#define SOFTMAX(x)                                                                                                     \
+    {.op = FET__OP_SOFTMAX, .inputs = 1, .in = {x}, .out = x, .low = -20, .high = 20},                                 \
+    {                                                                                                                  \
+        .op = FET__OP_SOFTMAX_GRAD, .inputs = 2, .in = {x, x}, .out = x, .tolerance = 1e-5                             \
+    }
+#define NORM(x, c)                                                                                                     \
+    {.op = FET__OP_LAYER_NORM, .attr.norm = {1e-6}, .inputs = 3, .in = {x, c, c}, .out = x, .tolerance = 1e-5},        \
+        {.op = FET__OP_LAYER_NORM_DX, .attr.norm = {1e-6}, .inputs = 3, .in = {x, c, x}, .out = x, .tolerance = 2e-5}, \
+    {                                                                                                                  \
+        .op = FET__OP_LAYER_NORM_DGAMMA, .attr.norm = {1e-6}, .inputs = 2, .in = {x, x}, .out = c, .tolerance = 2e-5   \
+    }
+#define ENTROPY(n, c, s)                                                                                               \
+    {.op = FET__OP_CROSS_ENTROPY,                                                                                      \
+     .attr.cross_entropy = {s},                                                                                        \
+     .inputs = 2,                                                                                                      \
+     .in = {D(n, c), D(n)},                                                                                            \
+     .out = D(n),                                                                                                      \
+     .integers = 2,                                                                                                    \
+     .index_low = -1,                                                                                                  \
+     .index_high = (c)-1,                                                                                              \
+     .low = -8,                                                                                                        \
+     .high = 8},                                                                                                       \
+    {                                                                                                                  \
+        .op = FET__OP_CROSS_ENTROPY_GRAD, .attr.cross_entropy = {s}, .inputs = 3, .in = {D(n, c), D(n), D(n)},         \
+        .out = D(n, c), .integers = 2, .index_low = -1, .index_high = (c)-1, .low = -8, .high = 8                      \
+    }
+#define ATTENTION(b, t, h, d, s)                                                                                       \
+    {.op = FET__OP_ATTENTION,                                                                                          \
+     .attr.attention = {s, h},                                                                                         \
+     .inputs = 1,                                                                                                      \
+     .in = {D(b, t, 3 * (h) * (d))},                                                                                   \
+     .out = D(b, t, (h) * (d)),                                                                                        \
+     .low = -2,                                                                                                        \
+     .high = 2,                                                                                                        \
+     .tolerance = 1e-5},                                                                                               \
+    {                                                                                                                  \
+        .op = FET__OP_ATTENTION_GRAD, .attr.attention = {s, h}, .inputs = 2,                                           \
+        .in = {D(b, t, 3 * (h) * (d)), D(b, t, (h) * (d))}, .out = D(b, t, 3 * (h) * (d)), .low = -2, .high = 2,       \
+        .tolerance = 5e-5                                                                                              \
+    }
+#define BIASED(b, t, h, d, s, g)                                                                                       \
+    {.op = FET__OP_ATTENTION,                                                                                          \
+     .attr.attention = {s, h},                                                                                         \
+     .inputs = 2,                                                                                                      \
+     .in = {D(b, t, 3 * (h) * (d)), D(g, h, t, t)},                                                                    \
+     .out = D(b, t, (h) * (d)),                                                                                        \
+     .low = -2,                                                                                                        \
+     .high = 2,                                                                                                        \
+     .tolerance = 1e-5},                                                                                               \
+    {                                                                                                                  \
+        .op = FET__OP_ATTENTION_GRAD, .attr.attention = {s, h}, .inputs = 3,                                           \
+        .in = {D(b, t, 3 * (h) * (d)), D(b, t, (h) * (d)), D(g, h, t, t)}, .out = D(b, t, 3 * (h) * (d)), .low = -2,   \
+        .high = 2, .tolerance = 5e-5                                                                                   \
+    }
 
 static const kernel_case cases[] = {
     SOFTMAX(D(1)),
@@ -79,7 +111,8 @@ static double weighted(const kernel_case *c, void *const in[4], const double *v)
 }
 
 /* `gradient` holds d weighted / d input `which`; compare with central differences. */
-static void check_differences(const kernel_case *c, void *const in[4], int which, const double *v, const double *gradient)
+static void check_differences(const kernel_case *c, void *const in[4], int which, const double *v,
+                              const double *gradient)
 {
     const double h = 1e-5;
     double *x = in[which];
@@ -92,13 +125,13 @@ static void check_differences(const kernel_case *c, void *const in[4], int which
         x[i] = before;
         double slope = (up - down) / (2 * h);
         if (!(fabs(slope - gradient[i]) <= 1e-7 * (1 + fabs(slope))))
-            fail_msg("gradient of %s, input %d, element %lld: %.12g, differences say %.12g", fet__op_rows[c->op].name, which,
-                     (long long)i, gradient[i], slope);
+            fail_msg("gradient of %s, input %d, element %lld: %.12g, differences say %.12g", fet__op_rows[c->op].name,
+                     which, (long long)i, gradient[i], slope);
     }
 }
 
-/* A forward case and its gradient case over the same inputs; `from` says which of the forward's inputs (or 9: the weights dy, 8: the
- * forward's result) each input of the gradient is. */
+/* A forward case and its gradient case over the same inputs; `from` says which of the forward's inputs (or 9: the
+ * weights dy, 8: the forward's result) each input of the gradient is. */
 static void check_gradient(const kernel_case *forward, const kernel_case *back, int which, const int from[3])
 {
     void *f32[4] = {NULL}, *in[4] = {NULL}, *unused[4] = {NULL}, *dy[4] = {NULL};
@@ -139,7 +172,8 @@ static void expect(const kernel_case *c, void *const in[4], const double *expect
     double *y = kernel_case_reference(c, in);
     for (int64_t i = 0; i < fet__shape_count(&c->out); i++)
         if (!(fabs(y[i] - expected[i]) <= 1e-12 * (1 + fabs(expected[i]))))
-            fail_msg("%s: element %lld is %.15g, expected %.15g", fet__op_rows[c->op].name, (long long)i, y[i], expected[i]);
+            fail_msg("%s: element %lld is %.15g, expected %.15g", fet__op_rows[c->op].name, (long long)i, y[i],
+                     expected[i]);
     fet__free(y);
 }
 
@@ -150,13 +184,20 @@ static void values_by_hand(void **state)
     int32_t label[] = {1, -1};
     const kernel_case softmax = {.op = FET__OP_SOFTMAX, .inputs = 1, .in = {D(2, 2)}, .out = D(2, 2)};
     expect(&softmax, (void *[4]){z}, (double[]){0.25, 0.75, 0.5, 0.5});
-    const kernel_case norm = {.op = FET__OP_LAYER_NORM, .attr.norm = {3}, .inputs = 3, .in = {D(1, 2), D(2), D(2)}, .out = D(1, 2)};
+    const kernel_case norm = {
+        .op = FET__OP_LAYER_NORM, .attr.norm = {3}, .inputs = 3, .in = {D(1, 2), D(2), D(2)}, .out = D(1, 2)};
     expect(&norm, (void *[4]){x, g, b}, (double[]){9, 11}); /* variance 1, + 3, root 2 */
-    const kernel_case entropy = {.op = FET__OP_CROSS_ENTROPY, .attr.cross_entropy = {0.5}, .inputs = 2, .in = {D(2, 2), D(2)}, .out = D(2), .integers = 2};
+    const kernel_case entropy = {.op = FET__OP_CROSS_ENTROPY,
+                                 .attr.cross_entropy = {0.5},
+                                 .inputs = 2,
+                                 .in = {D(2, 2), D(2)},
+                                 .out = D(2),
+                                 .integers = 2};
     expect(&entropy, (void *[4]){z, label}, (double[]){-0.75 * log(0.75) - 0.25 * log(0.25), 0});
     /* one head of width 1, two tokens: q k v = (1 0 5), (1 ln3 1); token 0 and 1 both weigh keys 1 : 3 */
     double qkv[] = {1, 0, 5, 1, log(3), 1};
-    const kernel_case attention = {.op = FET__OP_ATTENTION, .attr.attention = {1, 1}, .inputs = 1, .in = {D(1, 2, 3)}, .out = D(1, 2, 1)};
+    const kernel_case attention = {
+        .op = FET__OP_ATTENTION, .attr.attention = {1, 1}, .inputs = 1, .in = {D(1, 2, 3)}, .out = D(1, 2, 1)};
     expect(&attention, (void *[4]){qkv}, (double[]){2, 2});
 }
 
@@ -165,7 +206,11 @@ static void masked_attention(void **state)
 {
     (void)state;
     float qkv[] = {1, 0, 5, 1, 2, 1}, bias[] = {0, -INFINITY, -INFINITY, 0}, y[2];
-    kernel_case c = {.op = FET__OP_ATTENTION, .attr.attention = {1, 1}, .inputs = 2, .in = {D(1, 2, 3), D(1, 1, 2, 2)}, .out = D(1, 2, 1)};
+    kernel_case c = {.op = FET__OP_ATTENTION,
+                     .attr.attention = {1, 1},
+                     .inputs = 2,
+                     .in = {D(1, 2, 3), D(1, 1, 2, 2)},
+                     .out = D(1, 2, 1)};
     fet__problem p = kernel_case_problem(&c, FET_F32);
     const fet__kernel *rows[16];
     int n = fet__kernel_candidates(rows, 16, &p);

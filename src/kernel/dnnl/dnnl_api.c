@@ -1,6 +1,7 @@
-/* oneDNN's C API, versions 2 and 3. Version 2 describes an operation in a struct and makes a primitive descriptor of it, and its memory
- * descriptors are values; version 3 creates primitive descriptors directly, and its memory descriptors are objects. Primitives, memory
- * objects and the scratchpad's size are fixed at creation; a run sets data pointers that changed and executes. */
+/* oneDNN's C API, versions 2 and 3. Version 2 describes an operation in a struct and makes a primitive descriptor of
+ * it, and its memory descriptors are values; version 3 creates primitive descriptors directly, and its memory
+ * descriptors are objects. Primitives, memory objects and the scratchpad's size are fixed at creation; a run sets data
+ * pointers that changed and executes. */
 #include "kernel/dnnl/dnnl_api.h"
 
 #include <oneapi/dnnl/dnnl.h>
@@ -160,22 +161,24 @@ static geometry geometry_of(const fet__dnnl_spec *s)
 
 /* Primitive descriptors of the four kinds. The gradients want a forward descriptor as a hint. */
 #if DNNL_VERSION_MAJOR >= 3
-static dnnl_status_t describe_forward(dnnl_primitive_desc_t *out, const geometry *g, const layouts *l, dnnl_prop_kind_t prop,
-                                      dnnl_primitive_attr_t attr)
+static dnnl_status_t describe_forward(dnnl_primitive_desc_t *out, const geometry *g, const layouts *l,
+                                      dnnl_prop_kind_t prop, dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_forward_primitive_desc_create(out, engine, prop, dnnl_convolution_direct, l->src, l->weights, l->bias,
-                                                          l->dst, g->stride, g->dilate, g->pad, g->pad_end, attr);
+    return dnnl_convolution_forward_primitive_desc_create(out, engine, prop, dnnl_convolution_direct, l->src,
+                                                          l->weights, l->bias, l->dst, g->stride, g->dilate, g->pad,
+                                                          g->pad_end, attr);
 }
 
-static dnnl_status_t describe_gradient(dnnl_primitive_desc_t *out, const fet__dnnl_spec *s, const geometry *g, const layouts *l,
-                                       dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
+static dnnl_status_t describe_gradient(dnnl_primitive_desc_t *out, const fet__dnnl_spec *s, const geometry *g,
+                                       const layouts *l, dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
 {
     if (s->kind == FET__DNNL_CONV_DX)
-        return dnnl_convolution_backward_data_primitive_desc_create(out, engine, dnnl_convolution_direct, l->src, l->weights,
-                                                                    l->dst, g->stride, g->dilate, g->pad, g->pad_end, hint,
-                                                                    attr);
-    return dnnl_convolution_backward_weights_primitive_desc_create(out, engine, dnnl_convolution_direct, l->src, l->weights, NULL,
-                                                                   l->dst, g->stride, g->dilate, g->pad, g->pad_end, hint, attr);
+        return dnnl_convolution_backward_data_primitive_desc_create(out, engine, dnnl_convolution_direct, l->src,
+                                                                    l->weights, l->dst, g->stride, g->dilate, g->pad,
+                                                                    g->pad_end, hint, attr);
+    return dnnl_convolution_backward_weights_primitive_desc_create(out, engine, dnnl_convolution_direct, l->src,
+                                                                   l->weights, NULL, l->dst, g->stride, g->dilate,
+                                                                   g->pad, g->pad_end, hint, attr);
 }
 
 static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, const layouts *l, dnnl_primitive_attr_t attr)
@@ -183,26 +186,28 @@ static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, const layouts *
     return dnnl_matmul_primitive_desc_create(out, engine, l->src, l->weights, l->bias, l->dst, attr);
 }
 #else
-static dnnl_status_t describe_forward(dnnl_primitive_desc_t *out, const geometry *g, const layouts *l, dnnl_prop_kind_t prop,
-                                      dnnl_primitive_attr_t attr)
+static dnnl_status_t describe_forward(dnnl_primitive_desc_t *out, const geometry *g, const layouts *l,
+                                      dnnl_prop_kind_t prop, dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t op;
-    dnnl_status_t st = dnnl_dilated_convolution_forward_desc_init(&op, prop, dnnl_convolution_direct, &l->src, &l->weights, &l->bias,
-                                                                  &l->dst, g->stride, g->dilate, g->pad, g->pad_end);
+    dnnl_status_t st =
+        dnnl_dilated_convolution_forward_desc_init(&op, prop, dnnl_convolution_direct, &l->src, &l->weights, &l->bias,
+                                                   &l->dst, g->stride, g->dilate, g->pad, g->pad_end);
     return st == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, NULL) : st;
 }
 
-static dnnl_status_t describe_gradient(dnnl_primitive_desc_t *out, const fet__dnnl_spec *s, const geometry *g, const layouts *l,
-                                       dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
+static dnnl_status_t describe_gradient(dnnl_primitive_desc_t *out, const fet__dnnl_spec *s, const geometry *g,
+                                       const layouts *l, dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint)
 {
     dnnl_convolution_desc_t op;
     dnnl_status_t st;
     if (s->kind == FET__DNNL_CONV_DX)
-        st = dnnl_dilated_convolution_backward_data_desc_init(&op, dnnl_convolution_direct, &l->src, &l->weights, &l->dst, g->stride,
-                                                              g->dilate, g->pad, g->pad_end);
+        st = dnnl_dilated_convolution_backward_data_desc_init(&op, dnnl_convolution_direct, &l->src, &l->weights,
+                                                              &l->dst, g->stride, g->dilate, g->pad, g->pad_end);
     else
-        st = dnnl_dilated_convolution_backward_weights_desc_init(&op, dnnl_convolution_direct, &l->src, &l->weights, NULL, &l->dst,
-                                                                 g->stride, g->dilate, g->pad, g->pad_end);
+        st = dnnl_dilated_convolution_backward_weights_desc_init(&op, dnnl_convolution_direct, &l->src, &l->weights,
+                                                                 NULL, &l->dst, g->stride, g->dilate, g->pad,
+                                                                 g->pad_end);
     return st == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, hint) : st;
 }
 
@@ -214,7 +219,8 @@ static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, const layouts *
 }
 #endif
 
-static dnnl_status_t describe(dnnl_primitive_desc_t *out, const fet__dnnl_spec *s, const layouts *l, dnnl_primitive_attr_t attr)
+static dnnl_status_t describe(dnnl_primitive_desc_t *out, const fet__dnnl_spec *s, const layouts *l,
+                              dnnl_primitive_attr_t attr)
 {
     geometry g = geometry_of(s);
     if (s->kind == FET__DNNL_MATMUL)
@@ -356,7 +362,8 @@ const char *fet__dnnl_implementation(const fet__dnnl *d)
     return d->implementation;
 }
 
-/* Version 2 writes zeros to a padded layout's padding whenever its pointer is set, so a pointer is set only when it changed. */
+/* Version 2 writes zeros to a padded layout's padding whenever its pointer is set, so a pointer is set only when it
+ * changed. */
 static dnnl_status_t bind(dnnl_memory_t m, void **bound, const void *p)
 {
     if (*bound == p)
@@ -399,13 +406,14 @@ static dnnl_status_t execute(fet__dnnl *d)
             args[n++] = (dnnl_exec_arg_t){argument(d->spec.kind, i), d->memory[i]};
     if (d->spec.add) {
         int position = d->spec.activation != FET__ACT_NONE;
-        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1, d->memory[FET__DNNL_ADD]};
+        args[n++] =
+            (dnnl_exec_arg_t){DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1, d->memory[FET__DNNL_ADD]};
     }
     args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, d->memory[SCRATCH]};
     return dnnl_primitive_execute(d->op, d->stream, n, args);
 }
 
-/* Weights that are not packed but have a layout of oneDNN's choice live behind its scratchpad for the time of the run. */
+/* Weights in a layout of oneDNN's choice that are not packed live behind its scratchpad for the time of the run. */
 static dnnl_status_t bind_all(fet__dnnl *d, void *const slot[FET__DNNL_SLOTS], void *scratch)
 {
     bool local = d->reorder && !d->spec.packed;

@@ -1,5 +1,6 @@
-/* oneDNN behind a narrow window: one contraction (matrix product or a convolution's three forms) with what follows it, created once and
- * run with pointers. Everything that differs between versions 2 and 3 of its C API is in dnnl_api.c; no other file sees its headers. */
+/* oneDNN behind a narrow window: one contraction (matrix product or a convolution's three forms) with what follows it,
+ * created once and run with pointers. Everything that differs between versions 2 and 3 of its C API is in dnnl_api.c;
+ * no other file sees its headers. */
 #ifndef FET_DNNL_API_H
 #define FET_DNNL_API_H
 
@@ -35,14 +36,14 @@ typedef struct fet__dnnl fet__dnnl;
 enum { FET__DNNL_SRC, FET__DNNL_WEIGHTS, FET__DNNL_BIAS, FET__DNNL_DST, FET__DNNL_ADD, FET__DNNL_SLOTS };
 
 fet_status fet__dnnl_create(fet__dnnl **out, const fet__dnnl_spec *spec);
-void fet__dnnl_destroy(fet__dnnl *d);        /* accepts NULL */
-size_t fet__dnnl_scratch(const fet__dnnl *d); /* bytes */
-size_t fet__dnnl_packed(const fet__dnnl *d);  /* bytes of the weights as packed; 0 when they stay plain */
+void fet__dnnl_destroy(fet__dnnl *d);                     /* accepts NULL */
+size_t fet__dnnl_scratch(const fet__dnnl *d);             /* bytes */
+size_t fet__dnnl_packed(const fet__dnnl *d);              /* bytes of the weights as packed; 0 when they stay plain */
 const char *fet__dnnl_implementation(const fet__dnnl *d); /* "brg:avx512_core", for tests and profiles */
 fet_status fet__dnnl_pack(fet__dnnl *d, const void *plain, void *packed);
 fet_status fet__dnnl_run(fet__dnnl *d, void *const slot[FET__DNNL_SLOTS], void *scratch);
 
-/* Plain row-major c[m, n] = a b; `ta`: a is stored [k, m]; b is [k, n]. Makes its own copies of panels while it runs. */
+/* Plain row-major c[m, n] = a b; `ta`: a is stored [k, m]; b is [k, n]. Copies panels of its own while it runs. */
 fet_status fet__dnnl_sgemm(bool ta, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c);
 
 #endif

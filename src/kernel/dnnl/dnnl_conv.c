@@ -1,5 +1,6 @@
-/* Convolutions by oneDNN: forward, gradient of the input, gradient of the weights. Feature maps keep their [B, H, W, C] memory, which
- * oneDNN is told by strides; the weights' layout is its choice: frozen weights are packed once, others are reordered in each run. */
+/* Convolutions by oneDNN: forward, gradient of the input, gradient of the weights. Feature maps keep their [B, H, W,
+ * C] memory, which oneDNN is told by strides; the weights' layout is its choice: frozen weights are packed once,
+ * others are reordered in each run. */
 #include "kernel/dnnl/dnnl_kernels.h"
 
 typedef struct operands {
@@ -10,12 +11,9 @@ static operands operands_of(const fet__problem *p)
 {
     const fet__shape *first = &p->input[0].shape, *second = &p->input[1].shape, *out = &p->output.shape;
     switch (p->op) {
-    case FET__OP_CONV2D_DX: /* (dy, w) -> x */
-        return (operands){out, second, first};
-    case FET__OP_CONV2D_DW: /* (x, dy) -> w */
-        return (operands){first, out, second};
-    default:
-        return (operands){first, second, out};
+    case FET__OP_CONV2D_DX: /* (dy, w) -> x */ return (operands){out, second, first};
+    case FET__OP_CONV2D_DW: /* (x, dy) -> w */ return (operands){first, out, second};
+    default: return (operands){first, second, out};
     }
 }
 
@@ -44,8 +42,7 @@ static fet__dnnl_view weight_view(const fet__shape *s, int64_t groups)
     int64_t o = s->dim[0] / groups, i = s->dim[1], h = s->dim[2], w = s->dim[3];
     if (groups == 1)
         return (fet__dnnl_view){.rank = 4, .dim = {o, i, h, w}, .stride = {i * h * w, h * w, w, 1}};
-    return (fet__dnnl_view){
-        .rank = 5, .dim = {groups, o, i, h, w}, .stride = {o * i * h * w, i * h * w, h * w, w, 1}};
+    return (fet__dnnl_view){.rank = 5, .dim = {groups, o, i, h, w}, .stride = {o * i * h * w, i * h * w, h * w, w, 1}};
 }
 
 fet_status fet__dnnl_conv_prepare(fet__prepared *k)

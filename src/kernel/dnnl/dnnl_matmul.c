@@ -1,17 +1,18 @@
 /* Matrix products by oneDNN: matmul and linear, and the rule that says when a frozen weight is packed.
  *
- * Measured with oneDNN 2.6.3 on two AVX-512 cores (float32; M rows; K, N in 768, 2304, 3072; medians of interleaved runs), as a share of
- * the packed product's speed, which reached 250-345 GFLOP/s where the cores ran undisturbed:
+ * Measured with oneDNN 2.6.3 on two AVX-512 cores (float32; M rows; K, N in 768, 2304, 3072; medians of interleaved
+ * runs), as a share of the packed product's speed, which reached 250-345 GFLOP/s where the cores ran undisturbed:
  *
  *                                   M = 3152        788          394         197          50
  *   x w^T, plain (matmul)           90-99 %      98-103 %     95-100 %    96-103 %     86-90 %
  *   dy w, plain (matmul)        88-97, 49 %   92-102, 59 %  94-96, 62 %  99, 52 %     89-98 %
  *   dy w, plain (sgemm)            90-120 %     100-104 %     95-103 %    99-100 %     96-106 %
  *
- * The second figures of the second line are N = 3072, whose rows lie 4096-byte multiples apart and fight for the same cache sets;
- * sgemm copies panels first and does not mind. So a weight that is not transposed goes to sgemm and is never packed, and a transposed
- * one is packed only below PACK_ROWS rows: a packed copy is memory, and above it bought less than 4 %. Products of few columns are
- * the exception: with N = 2 and K = 3072 matmul takes half of sgemm's time (with N = 768 and K = 2 it is the other way round). */
+ * The second figures of the second line are N = 3072, whose rows lie 4096-byte multiples apart and fight for the
+ * same cache sets; sgemm copies panels first and does not mind. So a weight that is not transposed goes to sgemm and
+ * is never packed, and a transposed one is packed only below PACK_ROWS rows: a packed copy is memory, and above it
+ * bought less than 4 %. Products of few columns are the exception: with N = 2 and K = 3072 matmul takes half of
+ * sgemm's time (with N = 768 and K = 2 it is the other way round). */
 #include "kernel/dnnl/dnnl_kernels.h"
 
 enum { PACK_ROWS = 160, SGEMM_COLUMNS = 32 };

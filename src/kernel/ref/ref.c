@@ -1,13 +1,23 @@
-/* The reference table: its one row, which function serves an operator and type, and how much scratch that function wants. */
+/* The reference table: its one row, which function serves an operator and type, and how much scratch that function
+ * wants. */
 #include "kernel/ref/ref_int.h"
 
 /* By type of the values worked on: f32, f64, i32. */
 typedef struct entry {
     fet__ref_fn *f32, *f64, *i32;
 } entry;
-#define ALL(name) {fet__ref_##name##_f32, fet__ref_##name##_f64, fet__ref_##name##_i32}
-#define FLOAT(name) {fet__ref_##name##_f32, fet__ref_##name##_f64, NULL}
-#define BLIND(name) {fet__ref_##name, fet__ref_##name, fet__ref_##name}
+#define ALL(name)                                                                                                      \
+    {                                                                                                                  \
+        fet__ref_##name##_f32, fet__ref_##name##_f64, fet__ref_##name##_i32                                            \
+    }
+#define FLOAT(name)                                                                                                    \
+    {                                                                                                                  \
+        fet__ref_##name##_f32, fet__ref_##name##_f64, NULL                                                             \
+    }
+#define BLIND(name)                                                                                                    \
+    {                                                                                                                  \
+        fet__ref_##name, fet__ref_##name, fet__ref_##name                                                              \
+    }
 
 static const entry entries[FET__OP_COUNT] = {
     [FET__OP_ADD] = ALL(element),
@@ -75,10 +85,8 @@ static fet_dtype type_worked_on(const fet__problem *p)
     switch (p->op) {
     case FET__OP_COMPARE:
     case FET__OP_ARGMAX:
-    case FET__OP_MAX_POOL_INDEX:
-        return p->input[0].dtype;
-    default:
-        return p->output.dtype;
+    case FET__OP_MAX_POOL_INDEX: return p->input[0].dtype;
+    default: return p->output.dtype;
     }
 }
 
@@ -87,14 +95,10 @@ static fet__ref_fn *function_for(const fet__problem *p)
     const entry *e = &entries[p->op];
     bool blind = e->f32 && e->f32 == e->f64;
     switch (type_worked_on(p)) {
-    case FET_F32:
-        return e->f32;
-    case FET_F64:
-        return e->f64;
-    case FET_I32:
-        return e->i32;
-    default:
-        return blind ? e->f32 : NULL;
+    case FET_F32: return e->f32;
+    case FET_F64: return e->f64;
+    case FET_I32: return e->i32;
+    default: return blind ? e->f32 : NULL;
     }
 }
 
@@ -109,14 +113,11 @@ static size_t scratch_for(const fet__problem *p)
     switch (p->op) {
     case FET__OP_SCATTER_ADD:
     case FET__OP_RESIZE_T:
-    case FET__OP_LAYER_NORM_DGAMMA:
-        return (size_t)fet__shape_count(y) * sizeof(double);
-    case FET__OP_ATTENTION:
-        return (size_t)(x->dim[0] * x->dim[1]) * sizeof(double);
+    case FET__OP_LAYER_NORM_DGAMMA: return (size_t)fet__shape_count(y) * sizeof(double);
+    case FET__OP_ATTENTION: return (size_t)(x->dim[0] * x->dim[1]) * sizeof(double);
     case FET__OP_ATTENTION_GRAD: /* per image: dq, dk, dv of one head, and two rows of the map */
         return (size_t)(x->dim[0] * x->dim[1] * (x->dim[2] / p->attr.attention.heads + 2)) * sizeof(double);
-    default:
-        return 0;
+    default: return 0;
     }
 }
 

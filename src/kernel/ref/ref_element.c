@@ -6,18 +6,12 @@
 static double compare(int32_t relation, double a, double b)
 {
     switch (relation) {
-    case FET__EQ:
-        return a == b;
-    case FET__NE:
-        return a != b;
-    case FET__LT:
-        return a < b;
-    case FET__LE:
-        return a <= b;
-    case FET__GT:
-        return a > b;
-    default:
-        return a >= b;
+    case FET__EQ: return a == b;
+    case FET__NE: return a != b;
+    case FET__LT: return a < b;
+    case FET__LE: return a <= b;
+    case FET__GT: return a > b;
+    default: return a >= b;
     }
 }
 
@@ -35,50 +29,28 @@ static double normal_pdf(double x)
 double fet__ref_element(fet__op op, const fet__attr *attr, double a, double b, double c)
 {
     switch (op) {
-    case FET__OP_ADD:
-        return a + b;
-    case FET__OP_SUB:
-        return a - b;
-    case FET__OP_MUL:
-        return a * b;
-    case FET__OP_DIV:
-        return a / b;
-    case FET__OP_MIN:
-        return a < b || isnan(a) ? a : b;
-    case FET__OP_MAX:
-        return a > b || isnan(a) ? a : b;
-    case FET__OP_NEG:
-        return -a;
-    case FET__OP_ABS:
-        return fabs(a);
-    case FET__OP_EXP:
-        return exp(a);
-    case FET__OP_LOG:
-        return log(a);
-    case FET__OP_SQRT:
-        return sqrt(a);
-    case FET__OP_RSQRT:
-        return 1.0 / sqrt(a);
-    case FET__OP_TANH:
-        return tanh(a);
-    case FET__OP_ERF:
-        return erf(a);
-    case FET__OP_SIGMOID:
-        return 1.0 / (1.0 + exp(-a));
-    case FET__OP_POW_INT:
-        return pow(a, attr->power.n);
-    case FET__OP_COMPARE:
-        return compare(attr->compare.relation, a, b);
-    case FET__OP_WHERE:
-        return a != 0 ? b : c;
-    case FET__OP_GELU:
-        return a * normal_cdf(a);
-    case FET__OP_GELU_GRAD:
-        return normal_cdf(a) + a * normal_pdf(a);
-    case FET__OP_FILL:
-        return attr->fill.value;
-    default: /* cast within floating types, stop_gradient */
-        return a;
+    case FET__OP_ADD: return a + b;
+    case FET__OP_SUB: return a - b;
+    case FET__OP_MUL: return a * b;
+    case FET__OP_DIV: return a / b;
+    case FET__OP_MIN: return a < b || isnan(a) ? a : b;
+    case FET__OP_MAX: return a > b || isnan(a) ? a : b;
+    case FET__OP_NEG: return -a;
+    case FET__OP_ABS: return fabs(a);
+    case FET__OP_EXP: return exp(a);
+    case FET__OP_LOG: return log(a);
+    case FET__OP_SQRT: return sqrt(a);
+    case FET__OP_RSQRT: return 1.0 / sqrt(a);
+    case FET__OP_TANH: return tanh(a);
+    case FET__OP_ERF: return erf(a);
+    case FET__OP_SIGMOID: return 1.0 / (1.0 + exp(-a));
+    case FET__OP_POW_INT: return pow(a, attr->power.n);
+    case FET__OP_COMPARE: return compare(attr->compare.relation, a, b);
+    case FET__OP_WHERE: return a != 0 ? b : c;
+    case FET__OP_GELU: return a * normal_cdf(a);
+    case FET__OP_GELU_GRAD: return normal_cdf(a) + a * normal_pdf(a);
+    case FET__OP_FILL: return attr->fill.value;
+    default: /* cast within floating types, stop_gradient */ return a;
     }
 }
 

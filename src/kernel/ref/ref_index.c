@@ -61,12 +61,9 @@ int64_t fet__ref_cols(const fet__shape *s)
 double fet__ref_load(const void *data, fet_dtype t, int64_t i)
 {
     switch (t) {
-    case FET_F64:
-        return ((const double *)data)[i];
-    case FET_I32:
-        return ((const int32_t *)data)[i];
-    default:
-        return ((const float *)data)[i];
+    case FET_F64: return ((const double *)data)[i];
+    case FET_I32: return ((const int32_t *)data)[i];
+    default: return ((const float *)data)[i];
     }
 }
 
@@ -80,13 +77,8 @@ int32_t fet__ref_to_i32(double v)
 void fet__ref_store(void *data, fet_dtype t, int64_t i, double v)
 {
     switch (t) {
-    case FET_F64:
-        ((double *)data)[i] = v;
-        break;
-    case FET_I32:
-        ((int32_t *)data)[i] = fet__ref_to_i32(v);
-        break;
-    default:
-        ((float *)data)[i] = (float)v;
+    case FET_F64: ((double *)data)[i] = v; break;
+    case FET_I32: ((int32_t *)data)[i] = fet__ref_to_i32(v); break;
+    default: ((float *)data)[i] = (float)v;
     }
 }

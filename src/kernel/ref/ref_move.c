@@ -1,5 +1,5 @@
-/* Operators that move elements and never look at them: broadcast, reshape, transpose, slice, unslice, concat, roll, gather, and
- * cast, which leaves the work to the tensor layer. All but the last three are one strided copy. */
+/* Operators that move elements and never look at them: broadcast, reshape, transpose, slice, unslice, concat, roll,
+ * gather, and cast, which leaves the work to the tensor layer. All but the last three are one strided copy. */
 #include <string.h>
 
 #include "kernel/ref/ref_int.h"

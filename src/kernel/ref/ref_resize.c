@@ -1,6 +1,6 @@
-/* Interpolation weights along one axis, as torch.nn.functional.interpolate defines them without antialiasing: half-pixel centres
- * or aligned corners; bilinear positions are clamped at 0, bicubic ones (a = -0.75) are not, and bicubic taps outside the axis
- * read its edge. */
+/* Interpolation weights along one axis, as torch.nn.functional.interpolate defines them without antialiasing: half-
+ * pixel centres or aligned corners; bilinear positions are clamped at 0, bicubic ones (a = -0.75) are not, and bicubic
+ * taps outside the axis read its edge. */
 #include <math.h>
 
 #include "kernel/ref/ref_int.h"

@@ -1,5 +1,6 @@
-/* Rows for thin products: matmul(a stored transposed, b) where one of the results' sides is at most FET__SKINNY_RANK. Measured on two
- * AVX-512 cores with K = 3152 and ranks 2 to 16: oneDNN's two products read 1-9 GB/s, this one reads at memory's pace. */
+/* Rows for thin products: matmul(a stored transposed, b) where one of the results' sides is at most FET__SKINNY_RANK.
+ * Measured on two AVX-512 cores with K = 3152 and ranks 2 to 16: oneDNN's two products read 1-9 GB/s, this one reads
+ * at memory's pace. */
 #include "kernel/kernel_int.h"
 #include "kernel/x86/skinny.h"
 
@@ -13,7 +14,8 @@ static bool shape_of(shape *out, const fet__problem *p)
     if (p->op != FET__OP_MATMUL || !p->attr.matmul.ta || p->attr.matmul.tb || p->output.shape.rank != 2)
         return false;
     int64_t m = p->output.shape.dim[0], n = p->output.shape.dim[1];
-    *out = (shape){.depth = p->input[0].shape.dim[0], .rank = m <= n ? m : n, .columns = m <= n ? n : m, .flipped = m > n};
+    *out =
+        (shape){.depth = p->input[0].shape.dim[0], .rank = m <= n ? m : n, .columns = m <= n ? n : m, .flipped = m > n};
     return out->depth > 0 && out->rank > 0 && out->rank <= FET__SKINNY_RANK;
 }
 
@@ -47,8 +49,12 @@ static fet_status run(const fet__prepared *k, const fet__call *c, void (*body)(c
     enum { LINE = 16 };
     shape s;
     shape_of(&s, &k->problem);
-    fet__skinny job = {c->input[s.flipped ? 1 : 0], c->input[s.flipped ? 0 : 1], s.flipped ? c->scratch : c->output,
-                       s.depth,                     s.rank,                      s.columns};
+    fet__skinny job = {c->input[s.flipped ? 1 : 0],
+                       c->input[s.flipped ? 0 : 1],
+                       s.flipped ? c->scratch : c->output,
+                       s.depth,
+                       s.rank,
+                       s.columns};
     int64_t parts = fet__threads(), lines = (s.columns + LINE - 1) / LINE;
     parts = lines < parts ? lines : parts;
 #pragma omp parallel for schedule(static) if (s.depth * s.columns > 65536)

@@ -1,5 +1,6 @@
-/* Thin products: out = thin^T wide or its transpose, where thin is [K, R] with R at most FET__SKINNY_RANK and wide is [K, L]. They are the
- * weight gradients of low-rank adapters. General products do badly here, because both operands are read down their columns. */
+/* Thin products: out = thin^T wide or its transpose, where thin is [K, R] with R at most FET__SKINNY_RANK and wide is
+ * [K, L]. They are the weight gradients of low-rank adapters. General products do badly here, because both operands
+ * are read down their columns. */
 #ifndef FET_X86_SKINNY_H
 #define FET_X86_SKINNY_H
 

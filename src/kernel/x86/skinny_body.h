@@ -1,5 +1,6 @@
-/* Thin products over vec.h. Rows of `wide` are read in bands of BAND, each band from left to right, so that memory is read once and
- * nearly in order; a tile of `rank` x `width` vectors is summed over a band in registers and then added to the sum. */
+/* Thin products over vec.h. Rows of `wide` are read in bands of BAND, each band from left to right, so that memory is
+ * read once and nearly in order; a tile of `rank` x `width` vectors is summed over a band in registers and then added
+ * to the sum. */
 #include "kernel/x86/skinny.h"
 #include "kernel/x86/vec.h"
 
@@ -11,8 +12,8 @@ INLINE vf load_part(const float *p, int n)
 }
 
 /* `last_count` lanes of the last vector count. rank and width are constants at every call. */
-INLINE void tile(const fet__skinny *s, int64_t row, int64_t rows, int64_t part, int64_t column, const int rank, const int width,
-                 int last_count)
+INLINE void tile(const fet__skinny *s, int64_t row, int64_t rows, int64_t part, int64_t column, const int rank,
+                 const int width, int last_count)
 {
     vf acc[REGISTERS];
     for (int i = 0; i < rank * width; i++)
@@ -37,7 +38,8 @@ INLINE void tile(const fet__skinny *s, int64_t row, int64_t rows, int64_t part, 
 }
 
 /* One band of rows for `rank` of the thin columns. */
-INLINE void band(const fet__skinny *s, int64_t row, int64_t rows, int64_t part, int64_t first, int64_t last, const int rank)
+INLINE void band(const fet__skinny *s, int64_t row, int64_t rows, int64_t part, int64_t first, int64_t last,
+                 const int rank)
 {
     const int fit = REGISTERS / rank, width = fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
     int64_t column = first;
@@ -51,13 +53,12 @@ static void band_of(const fet__skinny *s, int64_t row, int64_t rows, int64_t par
 {
     int64_t rank = s->rank - part < REGISTERS ? s->rank - part : REGISTERS;
     switch (rank) {
-#define CASE(n)                                                                                                    \
-    case n:                                                                                                        \
-        band(s, row, rows, part, first, last, n);                                                                  \
-        break;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#define CASE(n)                                                                                                        \
+    case n: band(s, row, rows, part, first, last, n); break;
+        CASE(1)
+        CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #if VL == 16
-        CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15) CASE(16)
+            CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15) CASE(16)
 #endif
 #undef CASE
     }
