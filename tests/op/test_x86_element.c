@@ -3,8 +3,9 @@
 
 #include "x86_testing.h"
 
-static const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1.0f, -1.0f, 3.4e38f, -3.4e38f, 1e-30f, -1e-30f, 88.72f,
-                                -87.3f, 89.5f, -103.5f, 1e10f, -1e10f, 0.5f, 1e-40f, 200.0f, -200.0f, 13.0f, -13.0f};
+static const float special[] = {0.0f,     -0.0f,  INFINITY, -INFINITY, NAN,     1.0f,  -1.0f,   3.4e38f,
+                                -3.4e38f, 1e-30f, -1e-30f,  88.72f,    -87.3f,  89.5f, -103.5f, 1e10f,
+                                -1e10f,   0.5f,   1e-40f,   200.0f,    -200.0f, 13.0f, -13.0f};
 
 static void check_unary(fet__op op, float low, float high, double relative, double absolute)
 {
@@ -59,9 +60,9 @@ static void unary_operators_are_accurate(void **state)
 
 static void special_values_follow_the_reference(void **state)
 {
-    static const fet__op ops[] = {FET__OP_EXP, FET__OP_LOG,     FET__OP_TANH, FET__OP_ERF,  FET__OP_SIGMOID,
-                                  FET__OP_GELU, FET__OP_GELU_GRAD, FET__OP_SQRT, FET__OP_RSQRT, FET__OP_NEG,
-                                  FET__OP_ABS};
+    static const fet__op ops[] = {FET__OP_EXP,     FET__OP_LOG,  FET__OP_TANH,      FET__OP_ERF,
+                                  FET__OP_SIGMOID, FET__OP_GELU, FET__OP_GELU_GRAD, FET__OP_SQRT,
+                                  FET__OP_RSQRT,   FET__OP_NEG,  FET__OP_ABS};
 
     (void)state;
     for (size_t i = 0; i < FET_COUNT(ops); i++)

@@ -17,7 +17,8 @@ static void check_transpose(fet__shape x, const int *perm)
 
 static void transposes(void **state)
 {
-    static const int64_t shapes[][4] = {{2, 3, 5, 7}, {1, 70, 1, 130}, {3, 1, 65, 9}, {4, 8, 16, 4}, {1, 1, 1, 1}, {2, 0, 3, 4}};
+    static const int64_t shapes[][4] = {{2, 3, 5, 7},  {1, 70, 1, 130}, {3, 1, 65, 9},
+                                        {4, 8, 16, 4}, {1, 1, 1, 1},    {2, 0, 3, 4}};
 
     (void)state;
     for (size_t s = 0; s < FET_COUNT(shapes); s++)
@@ -47,9 +48,9 @@ static void slices_and_their_transposes(void **state)
         int64_t large[3], small[3];
         int32_t start[3], step[3];
     } rows[] = {
-        {{4, 17, 48}, {4, 1, 48}, {0, 0, 0}, {1, 1, 1}},  {{4, 17, 48}, {4, 16, 48}, {0, 1, 0}, {1, 1, 1}},
-        {{4, 17, 48}, {2, 5, 9}, {1, 2, 3}, {2, 3, 5}},   {{4, 17, 48}, {4, 17, 16}, {0, 0, 16}, {1, 1, 1}},
-        {{4, 17, 48}, {4, 17, 24}, {0, 0, 1}, {1, 1, 2}}, {{4, 17, 48}, {1, 1, 1}, {3, 16, 47}, {1, 1, 1}},
+        {{4, 17, 48}, {4, 1, 48}, {0, 0, 0}, {1, 1, 1}},    {{4, 17, 48}, {4, 16, 48}, {0, 1, 0}, {1, 1, 1}},
+        {{4, 17, 48}, {2, 5, 9}, {1, 2, 3}, {2, 3, 5}},     {{4, 17, 48}, {4, 17, 16}, {0, 0, 16}, {1, 1, 1}},
+        {{4, 17, 48}, {4, 17, 24}, {0, 0, 1}, {1, 1, 2}},   {{4, 17, 48}, {1, 1, 1}, {3, 16, 47}, {1, 1, 1}},
         {{300, 40, 9}, {150, 40, 9}, {1, 0, 0}, {2, 1, 1}}, {{4, 17, 48}, {0, 17, 48}, {0, 0, 0}, {1, 1, 1}},
     };
 
@@ -107,8 +108,8 @@ static void reshapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(transposes),      cmocka_unit_test(slices_and_their_transposes),
-        cmocka_unit_test(concatenations),  cmocka_unit_test(rows_by_index),
+        cmocka_unit_test(transposes),     cmocka_unit_test(slices_and_their_transposes),
+        cmocka_unit_test(concatenations), cmocka_unit_test(rows_by_index),
         cmocka_unit_test(reshapes),
     };
 

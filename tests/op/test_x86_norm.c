@@ -3,7 +3,8 @@
 
 #include "x86_testing.h"
 
-static const int64_t shapes[][2] = {{1, 1}, {3, 7}, {5, 16}, {33, 17}, {70, 100}, {2, 768}, {9, 1000}, {300, 31}, {2, 9001}};
+static const int64_t shapes[][2] = {{1, 1},   {3, 7},    {5, 16},   {33, 17}, {70, 100},
+                                    {2, 768}, {9, 1000}, {300, 31}, {2, 9001}};
 
 static trial norm_trial(fet__op op, int64_t rows, int64_t cols, float offset)
 {

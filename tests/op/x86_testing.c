@@ -126,7 +126,8 @@ static bool is_near(float got, float wanted, double relative, double absolute)
     return fabs((double)got - (double)wanted) <= absolute + relative * fabs((double)wanted);
 }
 
-static void compare(const trial *t, const char *row, const float *got, const float *wanted, double relative, double absolute)
+static void compare(const trial *t, const char *row, const float *got, const float *wanted, double relative,
+                    double absolute)
 {
     int64_t n = fet__shape_count(&t->problem.output.shape);
 

@@ -19,7 +19,7 @@ typedef struct trial {
 } trial;
 
 trial trial_of(fet__op op, fet__shape output);
-float *trial_input(trial *t, fet__shape shape);                      /* random; the data, to be changed by the test */
+float *trial_input(trial *t, fet__shape shape); /* random; the data, to be changed by the test */
 int32_t *trial_labels(trial *t, fet__shape shape, int32_t low, int32_t high);
 void trial_group(trial *t, const fet__group *g);
 /* Every own row (avx512., avx2., x86.) against the reference: |got - wanted| <= absolute + relative |wanted|; infinities and NaN at

@@ -21,8 +21,8 @@ typedef struct fet__attention_plan {
     int64_t tokens_up, size_up;         /* Tp Dp */
     int64_t bias_groups;                /* 0: no bias */
     float scale;
-    int64_t block, blocks;              /* query rows in a block; blocks of a pair */
-    int64_t segments, segment;          /* gradient: segments of a pair, blocks in each but the last */
+    int64_t block, blocks;     /* query rows in a block; blocks of a pair */
+    int64_t segments, segment; /* gradient: segments of a pair, blocks in each but the last */
     int threads;
     /* Offsets in a thread's slice, in floats. */
     int64_t keys_across, values_across; /* packed [D][Tp] */

@@ -50,6 +50,17 @@ static void slope_row(float *p, float *d, int64_t tokens, int64_t tokens_up, flo
         v_store(d + i, v_mul(v_mul(v_load(p + i), v_set(scale)), v_sub(v_load(d + i), mean)));
 }
 
+/* Asks for a row of dy that the next pair of this batch will read (see foresee). */
+static void foresee_slopes(const attender *t, const slopes *g, int64_t row)
+{
+    const fet__attention_plan *a = t->a;
+
+    if ((t->pair + 1) % a->heads == 0)
+        return;
+    for (int64_t d = 0; d < a->size; d += FET__LINE_FLOATS)
+        _mm_prefetch((const char *)(g->dy + row * g->dy_stride + a->size + d), _MM_HINT_T1);
+}
+
 /* Query rows first .. first + rows - 1: dq is written, dk and dv grow (or begin). */
 static void slope_block(attender *t, const slopes *g, float *dk, float *dv, int64_t first, int64_t rows, bool add)
 {
@@ -62,11 +73,15 @@ static void slope_block(attender *t, const slopes *g, float *dk, float *dv, int6
     multiply_packed(rows, a->tokens_up, a->size, (left_side){dy, g->dy_stride, 1}, t->slice + a->values_across, d,
                     a->tokens_up, false);
     for (int64_t i = 0; i < rows; i++) {
-        float inverse = soften_row(t, p + i * a->tokens_up, first + i);
+        float inverse;
 
+        foresee(t, first + i);
+        foresee_slopes(t, g, first + i);
+        inverse = soften_row(t, p + i * a->tokens_up, first + i);
         slope_row(p + i * a->tokens_up, d + i * a->tokens_up, a->tokens, a->tokens_up, inverse, a->scale);
     }
-    multiply_packed(rows, a->size_up, a->tokens, (left_side){d, a->tokens_up, 1}, t->slice + a->keys, dq, a->size_up, false);
+    multiply_packed(rows, a->size_up, a->tokens, (left_side){d, a->tokens_up, 1}, t->slice + a->keys, dq, a->size_up,
+                    false);
     for (int64_t i = 0; i < rows; i++)
         write_scaled(g->out + (first + i) * t->stride, dq + i * a->size_up, a->size, 1.0f);
     pack_rows(dy_packed, dy, g->dy_stride, rows, a->size, a->size_up);

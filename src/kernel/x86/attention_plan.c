@@ -3,9 +3,9 @@
 
 #define FORWARD_BLOCK 64
 #define GRADIENT_BLOCK 96
-#define ROW_TILE 6         /* rows of the matrix tiles: blocks are whole tiles */
-#define FEW_PAIRS 16       /* below that a pair's gradient is cut into segments */
-#define SEGMENT_TOKENS 64  /* but into none shorter than this */
+#define ROW_TILE 6        /* rows of the matrix tiles: blocks are whole tiles */
+#define FEW_PAIRS 16      /* below that a pair's gradient is cut into segments */
+#define SEGMENT_TOKENS 64 /* but into none shorter than this */
 
 static bool bias_fits(const fet__problem *p, const fet__shape *bias, int64_t heads)
 {

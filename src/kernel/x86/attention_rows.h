@@ -26,6 +26,21 @@ static attender begin_attending(const fet__attention_plan *a, const fet__call *c
                       .stride = 3 * a->heads * a->size};
 }
 
+/* The rows of a pair lie far apart, and the processor does not foresee them. While the present pair is computed, asks for row
+ * `row` of q, k and v of the next. */
+static void foresee(const attender *t, int64_t row)
+{
+    const fet__attention_plan *a = t->a;
+    int64_t pair = t->pair + 1, width = a->heads * a->size;
+    const float *next = t->qkv + (pair / a->heads * a->tokens + row) * t->stride + pair % a->heads * a->size;
+
+    if (pair >= a->batch * a->heads)
+        return;
+    for (int part = 0; part < 3; part++)
+        for (int64_t d = 0; d < a->size; d += FET__LINE_FLOATS)
+            _mm_prefetch((const char *)(next + part * width + d), _MM_HINT_T1);
+}
+
 /* True when the slice does not hold this pair yet. */
 static bool point_at_pair(attender *t, int64_t pair)
 {
@@ -53,49 +68,64 @@ static const float *bias_row(const attender *t, int64_t row)
     return t->bias + ((group * a->heads + head) * a->tokens + row) * a->tokens;
 }
 
-/* Scaled and biased scores in place; returns their maximum. Lanes beyond the tokens become -infinity, whose exponential is 0. */
-static float finish_scores(float *s, const float *bias, int64_t tokens, int64_t tokens_up, float scale)
+/* y = x * scale for `count` floats. */
+static void write_scaled(float *y, const float *x, int64_t count, float scale)
 {
-    vf most = v_set(-INFINITY);
-
-    for (int64_t i = 0; i < tokens_up; i += VL) {
-        vf x = v_load(s + i);
-
-        x = bias && i < tokens ? v_fma(x, v_set(scale), v_load_upto(bias + i, tokens - i)) : v_mul(x, v_set(scale));
-        x = v_upto(x, tokens - i > 0 ? tokens - i : 0, -INFINITY);
-        most = v_max(most, x);
-        v_store(s + i, x);
-    }
-    return v_largest(most);
+    for (int64_t i = 0; i < count; i += VL)
+        v_store_upto(y + i, v_mul(v_load(x + i), v_set(scale)), count - i);
 }
 
-/* Scores to e^(s - maximum) in place; returns the sum. */
-static double exponentials(float *s, int64_t tokens_up, float most)
+/* Raw scores to scaled and biased ones in place. */
+static void add_bias(float *s, const float *bias, int64_t tokens, float scale)
+{
+    for (int64_t i = 0; i < tokens; i += VL)
+        v_store(s + i, v_fma(v_load(s + i), v_set(scale), v_load_upto(bias + i, tokens - i)));
+}
+
+/* Scores to e^(scale s - most) in place; returns the sum. Lanes beyond the tokens become 0. */
+static double exponentials(float *s, int64_t tokens, float scale, float most)
 {
     double sum = 0;
 
-    for (int64_t piece = 0; piece < tokens_up; piece += SPAN_PIECE) {
-        int64_t end = smaller(piece + SPAN_PIECE, tokens_up);
-        vf part = v_zero();
+    for (int64_t piece = 0; piece < tokens; piece += SPAN_PIECE) {
+        int64_t end = smaller(piece + SPAN_PIECE, tokens), i = piece;
+        vf a = v_zero(), b = v_zero();
 
-        for (int64_t i = piece; i < end; i += VL) {
-            vf e = v_exp(v_sub(v_load(s + i), v_set(most)));
+        for (; i + 2 * VL <= end; i += 2 * VL) {
+            vf x = v_exp_below(v_fms(v_load(s + i), v_set(scale), v_set(most)));
+            vf y = v_exp_below(v_fms(v_load(s + i + VL), v_set(scale), v_set(most)));
 
-            part = v_add(part, e);
-            v_store(s + i, e);
+            a = v_add(a, x);
+            b = v_add(b, y);
+            v_store(s + i, x);
+            v_store(s + i + VL, y);
         }
-        sum += v_sum(part);
+        for (; i < end; i += VL) {
+            vf x = v_upto(v_exp_below(v_fms(v_load(s + i), v_set(scale), v_set(most))), end - i, 0.0f);
+
+            a = v_add(a, x);
+            v_store(s + i, x);
+        }
+        sum += v_sum(v_add(a, b));
     }
     return sum;
 }
 
-/* One row of raw scores to exponentials; returns 1 / sum. */
+/* One row of raw scores to exponentials; returns 1 / sum. NaN may escape the maximum, but not the sum. */
 static float soften_row(const attender *t, float *s, int64_t row)
 {
     const fet__attention_plan *a = t->a;
-    float most = finish_scores(s, bias_row(t, row), a->tokens, a->tokens_up, a->scale);
+    const float *bias = bias_row(t, row);
+    float scale = a->scale;
 
-    return (float)(1.0 / exponentials(s, a->tokens_up, most));
+    if (bias || scale < 0) { /* else the largest raw score is the largest scaled one, and scaling can wait */
+        if (bias)
+            add_bias(s, bias, a->tokens, scale);
+        else
+            write_scaled(s, s, a->tokens, scale);
+        scale = 1.0f;
+    }
+    return (float)(1.0 / exponentials(s, a->tokens, scale, scale * span_top(s, a->tokens)));
 }
 
 /* Raw scores of query rows first .. first + rows - 1 against all keys. */
@@ -105,13 +135,6 @@ static void score_block(const attender *t, int64_t first, int64_t rows)
 
     multiply_packed(rows, a->tokens_up, a->size, (left_side){t->q + first * t->stride, t->stride, 1},
                     t->slice + a->keys_across, t->slice + a->scores, a->tokens_up, false);
-}
-
-/* y = x * scale for `count` floats. */
-static void write_scaled(float *y, const float *x, int64_t count, float scale)
-{
-    for (int64_t i = 0; i < count; i += VL)
-        v_store_upto(y + i, v_mul(v_load(x + i), v_set(scale)), count - i);
 }
 
 #endif

@@ -114,6 +114,7 @@ static const float *run_tile(tile *t, int64_t kept, int64_t gone, int64_t col, f
 
     locate(t, kept, gone, col);
     feed(t);
+    t->asked = 0;
     point_results(t, 0);
     result = t->reg[g->result];
     if (out)
@@ -319,7 +320,7 @@ fet_status FET__ISA(group)(const fet__prepared *k, const fet__call *c)
     double *partial = (double *)(void *)((char *)c->scratch + g->partial);
     int team = fet__x86_team(&k->problem, g->count * (4 + g->code_count) / 8);
 
-    (void)team; /* builds without OpenMP */
+    (void)team;          /* builds without OpenMP */
     if (g->count == 0) { /* sums over nothing */
         for (int64_t i = 0; i < g->results; i++)
             out[i] = g->largest ? -INFINITY : 0.0f;

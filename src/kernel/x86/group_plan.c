@@ -1,131 +1,10 @@
 /* Lays an element-wise program out for the tile interpreter: merges axes, decides tiles and work units, gives registers their
- * places. Single element-wise operators, broadcasts and reductions become programs of one instruction. See group.h for the terms. */
+ * places. See group.h for the terms, group_accept.c for what comes here. */
 #include "kernel/x86/group.h"
 
 #include <string.h>
 
 #define SLOT (FET__TILE + FET__LINE_FLOATS) /* a line more than a tile: registers do not share cache sets */
-
-/* ---- programs out of problems ------------------------------------------------------------------------------ */
-
-static bool is_element(fet__op op)
-{
-    fet__op_class c = fet__op_rows[op].class_;
-
-    return c == FET__CLASS_ELEMENT || c == FET__CLASS_FUSED_ELEMENT;
-}
-
-static void one_instruction(fet__group *g, const fet__problem *p)
-{
-    bool reduces = p->op == FET__OP_SUM || p->op == FET__OP_REDUCE_MAX;
-    bool copies = reduces || p->op == FET__OP_BROADCAST;
-    fet__instr *s = &g->instr[0];
-
-    memset(g, 0, sizeof *g);
-    g->full = reduces ? p->input[0].shape : p->output.shape;
-    g->reduce_axes = reduces ? p->attr.reduce.axes : 0;
-    g->input_count = p->input_count;
-    g->instr_count = 1;
-    s->op = (uint16_t)(copies ? FET__OP_STOP_GRADIENT : p->op);
-    s->a = p->input_count > 0 ? 0 : -1;
-    s->b = p->input_count > 1 ? 1 : -1;
-    s->c = p->input_count > 2 ? 2 : -1;
-    s->attr = p->attr;
-}
-
-static bool is_one_value(const fet__shape *s)
-{
-    for (int i = 0; i < s->rank; i++)
-        if (s->dim[i] != 1)
-            return false;
-    return true;
-}
-
-static bool shape_fits(const fet__shape *s, const fet__shape *full)
-{
-    if (s->rank == 0)
-        return true;
-    if (s->rank != full->rank)
-        return false;
-    for (int i = 0; i < s->rank; i++)
-        if (s->dim[i] != full->dim[i] && s->dim[i] != 1)
-            return false;
-    return true;
-}
-
-/* Integers enter as the operand of a cast or as a step of RANDOM, nowhere else. */
-static bool reads_well(const fet__problem *p, const fet__group *g, const fet__instr *s, int defined)
-{
-    const int16_t operand[3] = {s->a, s->b, s->c};
-
-    for (int i = 0; i < 3; i++) {
-        bool whole;
-
-        if (operand[i] < 0)
-            continue;
-        if (operand[i] >= defined)
-            return false;
-        whole = operand[i] < g->input_count && p->input[operand[i]].dtype == FET_I32;
-        if (whole && s->op != FET__OP_CAST && s->op != FET__OP_RANDOM)
-            return false;
-        if (s->op == FET__OP_RANDOM && (!whole || !is_one_value(&p->input[operand[i]].shape)))
-            return false;
-    }
-    return true;
-}
-
-static bool instruction_fits(const fet__problem *p, const fet__group *g, int at)
-{
-    const fet__instr *s = &g->instr[at];
-    const int16_t operand[3] = {s->a, s->b, s->c};
-
-    if (s->op >= FET__OP_COUNT || !(is_element((fet__op)s->op) || s->op == FET__OP_RANDOM || s->op == FET__OP_FILL))
-        return false;
-    for (int i = 0; i < fet__op_rows[s->op].least; i++)
-        if (operand[i] < 0)
-            return false;
-    return reads_well(p, g, s, g->input_count + at);
-}
-
-static bool program_fits(const fet__problem *p, const fet__group *g)
-{
-    if (p->output.dtype != FET_F32 || g->instr_count < 1 || g->instr_count > FET__GROUP_INSTRS ||
-        g->input_count > FET__MAX_INPUTS || fet__shape_count(&g->full) < 0)
-        return false;
-    for (int i = 0; i < g->input_count; i++)
-        if ((p->input[i].dtype != FET_F32 && p->input[i].dtype != FET_I32) ||
-            !shape_fits(&p->input[i].shape, &g->full))
-            return false;
-    for (int i = 0; i < g->instr_count; i++)
-        if (!instruction_fits(p, g, i))
-            return false;
-    return true;
-}
-
-bool fet__group_accepts(const fet__problem *p)
-{
-    return p->op == FET__OP_GROUP && p->group && program_fits(p, p->group);
-}
-
-bool fet__element_accepts(const fet__problem *p)
-{
-    fet__group g;
-
-    if (!is_element(p->op) && p->op != FET__OP_BROADCAST && p->op != FET__OP_RANDOM && p->op != FET__OP_FILL)
-        return false;
-    one_instruction(&g, p);
-    return program_fits(p, &g);
-}
-
-bool fet__reduce_accepts(const fet__problem *p)
-{
-    fet__group g;
-
-    if (p->op != FET__OP_SUM && p->op != FET__OP_REDUCE_MAX)
-        return false;
-    one_instruction(&g, p);
-    return program_fits(p, &g);
-}
 
 /* ---- axes -------------------------------------------------------------------------------------------------- */
 
@@ -238,12 +117,10 @@ static void shape_units(fet__group_plan *g)
 
     g->chunks = 1;
     switch (g->mode) {
-    case FET__MAP:
-        g->units = fet__ceil_div(g->kept, g->tile_rows) * g->col_tiles;
-        break;
+    case FET__MAP: g->units = fet__ceil_div(g->kept, g->tile_rows) * g->col_tiles; break;
     case FET__COLS:
-        parts = least(fet__ceil_div(FET__UNITS, g->kept * g->col_tiles),
-                      fet__ceil_div(g->gone, FET__FLUSH * g->tile_rows));
+        parts =
+            least(fet__ceil_div(FET__UNITS, g->kept * g->col_tiles), fet__ceil_div(g->gone, FET__FLUSH * g->tile_rows));
         g->chunk = fet__round_up(fet__ceil_div(g->gone, parts), g->tile_rows);
         g->chunks = fet__ceil_div(g->gone, g->chunk);
         g->units = g->kept * g->chunks * g->col_tiles;
@@ -298,29 +175,33 @@ static void choose_feeds(fet__group_plan *g, const fet__group *program, const fe
     g->contiguous = g->tile_rows == 1 || is_contiguous(g, FET__FLAT);
 }
 
+/* Inputs worth asking for ahead of time: programs of one instruction run at the pace of memory as they are. */
+static void choose_streams(fet__group_plan *g)
+{
+    for (int i = 0; i < g->input_count && g->code_count > 1; i++) {
+        if (g->feed[i] != FET__FEED_PLACE || is_fixed(g, i) != (g->outer_axes == 0))
+            continue;
+        g->ahead[i] = g->tile_rows * g->tile_cols;
+        if (g->mode == FET__COLS)
+            g->ahead[i] = g->tile_rows * g->stride[g->outer_axes - 1][i];
+        g->stream[g->stream_count++] = i;
+    }
+}
+
 /* ---- instructions -------------------------------------------------------------------------------------------- */
 
 static void take_attributes(fet__code *c, const fet__instr *s, const fet__problem *p, int inputs)
 {
     switch (s->op) {
-    case FET__OP_POW_INT:
-        c->n = s->attr.power.n;
-        break;
-    case FET__OP_COMPARE:
-        c->n = s->attr.compare.relation;
-        break;
-    case FET__OP_FILL:
-        c->value = (float)s->attr.fill.value;
-        break;
-    case FET__OP_CAST:
-        c->n = s->a < inputs && p->input[s->a].dtype == FET_I32;
-        break;
+    case FET__OP_POW_INT: c->n = s->attr.power.n; break;
+    case FET__OP_COMPARE: c->n = s->attr.compare.relation; break;
+    case FET__OP_FILL: c->value = (float)s->attr.fill.value; break;
+    case FET__OP_CAST: c->n = s->a < inputs && p->input[s->a].dtype == FET_I32; break;
     case FET__OP_RANDOM:
         c->seed = s->attr.random.seed;
         c->stream = s->attr.random.stream;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -344,7 +225,10 @@ static void take_program(fet__group_plan *g, const fet__group *program, const fe
     for (int i = 0; i < program->instr_count; i++) {
         const fet__instr *s = &program->instr[i];
         int16_t out = (int16_t)(g->input_count + i);
-        fet__code c = {.op = (uint8_t)s->op, .out = out, .a = follow(same, s->a), .b = follow(same, s->b),
+        fet__code c = {.op = (uint8_t)s->op,
+                       .out = out,
+                       .a = follow(same, s->a),
+                       .b = follow(same, s->b),
                        .c = follow(same, s->c)};
 
         take_attributes(&c, s, p, g->input_count);
@@ -362,8 +246,8 @@ static void settle_result(fet__group_plan *g, int next)
 
     last = g->code_count > 0 && g->code[g->code_count - 1].out == g->result;
     if (g->mode == FET__MAP ? !last : input && g->splat[g->result]) {
-        g->code[g->code_count++] = (fet__code){.op = FET__OP_STOP_GRADIENT, .a = (int16_t)g->result, .b = -1, .c = -1,
-                                               .out = (int16_t)next};
+        g->code[g->code_count++] =
+            (fet__code){.op = FET__OP_STOP_GRADIENT, .a = (int16_t)g->result, .b = -1, .c = -1, .out = (int16_t)next};
         g->result = next;
     }
 }
@@ -458,7 +342,8 @@ static void size_scratch(fet__prepared *k, fet__group_plan *g)
     int64_t results = g->kept * g->chunks * (g->mode == FET__COLS ? g->cols : 1);
 
     g->partial = g->slice * threads;
-    k->scratch = (size_t)(g->partial + (g->chunks > 1 ? fet__round_up(results * (int64_t)sizeof(double), FET__LINE) : 0));
+    k->scratch =
+        (size_t)(g->partial + (g->chunks > 1 ? fet__round_up(results * (int64_t)sizeof(double), FET__LINE) : 0));
     for (int i = 0; i < g->input_count; i++)
         if (g->mode == FET__MAP && g->full[i])
             k->overlay |= 1u << i;
@@ -467,13 +352,13 @@ static void size_scratch(fet__prepared *k, fet__group_plan *g)
 fet_status fet__group_prepare(fet__prepared *k)
 {
     const fet__problem *p = &k->problem;
-    fet__group single;
+    fet__group single = {0};
     const fet__group *program = p->op == FET__OP_GROUP ? p->group : &single;
     fet__group_plan *g;
     axis axes[FET__MAX_RANK];
 
     if (p->op != FET__OP_GROUP)
-        one_instruction(&single, p);
+        fet__group_single(&single, p);
     g = fet__alloc(1, sizeof *g);
     if (!g)
         return FET_E_NOMEM;
@@ -490,6 +375,7 @@ fet_status fet__group_prepare(fet__prepared *k)
     choose_feeds(g, program, p);
     take_program(g, program, p);
     settle_result(g, g->input_count + program->instr_count);
+    choose_streams(g);
     place_registers(g);
     size_scratch(k, g);
     return FET_OK;

@@ -40,8 +40,8 @@ typedef struct left_side {
 } left_side;
 
 /* rows and width are constants after inlining. */
-INLINE void multiply(const int rows, const int width, int64_t depth, left_side a, const float *b, float *c, int64_t stride,
-                     bool add)
+INLINE void multiply(const int rows, const int width, int64_t depth, left_side a, const float *b, float *c,
+                     int64_t stride, bool add)
 {
     vf sum[TILE_ROWS][4];
     const float *row[TILE_ROWS];
@@ -68,9 +68,9 @@ INLINE void multiply(const int rows, const int width, int64_t depth, left_side a
             v_store(c + i * stride + j * VL, sum[i][j]);
 }
 
-#define CASE(rows, width)                                                                                          \
-    case (rows) * 8 + (width):                                                                                     \
-        multiply(rows, width, depth, a, b, c, stride, add);                                                        \
+#define CASE(rows, width)                                                                                              \
+    case (rows)*8 + (width):                                                                                           \
+        multiply(rows, width, depth, a, b, c, stride, add);                                                            \
         break;
 #if VL == 16
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2) CASE(rows, 3) CASE(rows, 4)
@@ -78,20 +78,18 @@ INLINE void multiply(const int rows, const int width, int64_t depth, left_side a
 #define CASES(rows) CASE(rows, 1) CASE(rows, 2)
 #endif
 
-static void multiply_tile(int64_t rows, int64_t width, int64_t depth, left_side a, const float *b, float *c, int64_t stride,
-                          bool add)
+static void multiply_tile(int64_t rows, int64_t width, int64_t depth, left_side a, const float *b, float *c,
+                          int64_t stride, bool add)
 {
     switch (rows * 8 + width) {
-        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6)
-    default:
-        break;
+        CASES(1) CASES(2) CASES(3) CASES(4) CASES(5) CASES(6) default : break;
     }
 }
 #undef CASES
 #undef CASE
 
-static void multiply_packed(int64_t rows, int64_t cols, int64_t depth, left_side a, const float *b, float *c, int64_t stride,
-                            bool add)
+static void multiply_packed(int64_t rows, int64_t cols, int64_t depth, left_side a, const float *b, float *c,
+                            int64_t stride, bool add)
 {
     panels p = panels_of(cols);
 

@@ -22,7 +22,7 @@ bool fet__move_box_accepts(const fet__problem *p)
 static box box_of(const fet__attr *attr, const fet__shape *small, const fet__shape *large)
 {
     box b = {0};
-    int64_t stride[FET__MAX_RANK], step = 1;
+    int64_t stride[FET__MAX_RANK] = {0}, step = 1;
 
     for (int i = large->rank - 1; i >= 0; i--) {
         stride[i] = step;

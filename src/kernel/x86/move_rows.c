@@ -30,8 +30,8 @@ fet_status fet__move_rows_prepare(fet__prepared *k)
 }
 
 /* `rows` copies of `bytes`, the two sides advancing by their own strides. */
-static void copy_rows(const fet__problem *p, char *dst, int64_t dst_stride, const char *src, int64_t src_stride, int64_t rows,
-                      int64_t bytes)
+static void copy_rows(const fet__problem *p, char *dst, int64_t dst_stride, const char *src, int64_t src_stride,
+                      int64_t rows, int64_t bytes)
 {
     int64_t pieces = fet__ceil_div(bytes, PIECE);
     int team = fet__x86_team(p, rows * bytes / 16);

@@ -23,13 +23,10 @@ bool fet__softmax_accepts(const fet__problem *p)
 {
     switch (p->op) {
     case FET__OP_SOFTMAX:
-    case FET__OP_SOFTMAX_GRAD:
-        return softmax_fits(p);
+    case FET__OP_SOFTMAX_GRAD: return softmax_fits(p);
     case FET__OP_CROSS_ENTROPY:
-    case FET__OP_CROSS_ENTROPY_GRAD:
-        return entropy_fits(p);
-    default:
-        return false;
+    case FET__OP_CROSS_ENTROPY_GRAD: return entropy_fits(p);
+    default: return false;
     }
 }
 
@@ -40,11 +37,8 @@ fet_status fet__softmax_prepare(fet__prepared *k)
     case FET__OP_CROSS_ENTROPY_GRAD: /* the value at the label is computed before the row is written */
         k->overlay = 1u;
         break;
-    case FET__OP_SOFTMAX_GRAD:
-        k->overlay = 1u | 2u;
-        break;
-    default:
-        break;
+    case FET__OP_SOFTMAX_GRAD: k->overlay = 1u | 2u; break;
+    default: break;
     }
     return FET_OK;
 }

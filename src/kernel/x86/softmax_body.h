@@ -1,5 +1,5 @@
 /* Softmax, cross-entropy and their gradients, a row at a time. Exponentials are taken of differences to the row's maximum; sums
- * go to double every SPAN_PIECE elements. */
+ * go to double every SPAN_PIECE elements. A NaN may escape the maximum, but not the sum. */
 #include <string.h>
 
 #include "kernel/ref/ref_int.h"
@@ -30,7 +30,7 @@ static double sum_exp(float *y, const float *x, int64_t cols, float most)
 
 static void softmax_row(float *y, const float *x, int64_t cols)
 {
-    double sum = sum_exp(y, x, cols, span_largest(x, cols));
+    double sum = sum_exp(y, x, cols, span_top(x, cols));
     vf scale = v_set((float)(1.0 / sum));
 
     for (int64_t i = 0; i < cols; i += VL)
@@ -116,7 +116,7 @@ static float entropy_row(const float *z, int32_t label, int64_t cols, double smo
 
     if (label < 0)
         return 0.0f;
-    most = span_largest(z, cols);
+    most = span_top(z, cols);
     sum = sum_exp(NULL, z, cols, most);
     if (smoothing != 0)
         below = smoothing / (double)cols * sum_below(z, cols, most);
@@ -125,7 +125,7 @@ static float entropy_row(const float *z, int32_t label, int64_t cols, double smo
 
 static void entropy_grad_row(float *dz, const float *z, int32_t label, float dy, int64_t cols, double smoothing)
 {
-    float most = label < 0 ? 0 : span_largest(z, cols), at_label;
+    float most = label < 0 ? 0 : span_top(z, cols), at_label;
     vf scale, even;
     double sum;
 

@@ -71,7 +71,25 @@ static inline float span_largest(const float *x, int64_t count)
     }
     for (; i < count; i += VL)
         a = v_max(a, v_upto(v_load_upto(x + i, count - i), count - i, -INFINITY));
-    return v_largest(v_max(a, b));
+    a = v_max(a, b);
+    return v_any_nan(a) ? NAN : v_top(a);
+}
+
+/* The same where no care is needed for NaN: it may be passed over. */
+static inline float span_top(const float *x, int64_t count)
+{
+    vf a = v_set(-INFINITY), b = a, c = a, d = a;
+    int64_t i = 0;
+
+    for (; i + 4 * VL <= count; i += 4 * VL) { /* the second operand stays where the first is NaN */
+        a = v_max2(v_load(x + i), a);
+        b = v_max2(v_load(x + i + VL), b);
+        c = v_max2(v_load(x + i + 2 * VL), c);
+        d = v_max2(v_load(x + i + 3 * VL), d);
+    }
+    for (; i < count; i += VL)
+        a = v_max2(v_upto(v_load_upto(x + i, count - i), count - i, -INFINITY), a);
+    return v_top(v_max2(v_max2(a, b), v_max2(c, d)));
 }
 
 #endif

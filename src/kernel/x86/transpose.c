@@ -24,7 +24,7 @@ bool fet__transpose_accepts(const fet__problem *p)
 static walk walk_of(const fet__problem *p)
 {
     const fet__shape *x = &p->input[0].shape, *y = &p->output.shape;
-    int64_t stride[FET__MAX_RANK], step = 1;
+    int64_t stride[FET__MAX_RANK] = {0}, step = 1;
     walk w = {0};
 
     for (int i = x->rank - 1; i >= 0; i--) {

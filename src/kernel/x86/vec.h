@@ -5,9 +5,14 @@
 #define FET_X86_VEC_H
 
 #include <immintrin.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define INLINE static inline __attribute__((always_inline, unused))
+
+/* Two tables, a line an operation. */
+/* clang-format off */
 
 #if defined(__AVX512F__)
 
@@ -176,29 +181,48 @@ INLINE vf v_abs(vf a) { return v_and(a, v_bits(vi_set(INT32_MAX))); }
 /* NaN where either is. */
 INLINE vf v_min(vf a, vf b) { return v_blend(v_ne(a, a), a, v_min2(a, b)); }
 INLINE vf v_max(vf a, vf b) { return v_blend(v_ne(a, a), a, v_max2(a, b)); }
+/* clang-format on */
+
+INLINE double half_sum(__m256d a)
+{
+    __m128d s = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+
+    return _mm_cvtsd_f64(_mm_add_sd(s, _mm_unpackhi_pd(s, s)));
+}
 
 /* Sum of the lanes in double, always in the same tree: lane i with lane i + VL/2, then the halves of that. */
 INLINE double v_sum(vf a)
 {
-    double lane[VD];
-
-    vd_store(lane, vd_add(vd_low(a), vd_high(a)));
-    for (int width = VD / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++)
-            lane[i] += lane[i + width];
-    return lane[0];
+    vd s = vd_add(vd_low(a), vd_high(a));
+#if VL == 16
+    return half_sum(_mm256_add_pd(_mm512_castpd512_pd256(s), _mm512_extractf64x4_pd(s, 1)));
+#else
+    return half_sum(s);
+#endif
 }
 
-/* Largest lane; NaN when a lane is NaN. */
-INLINE float v_largest(vf a)
+/* Largest lane, if none is NaN. */
+INLINE float v_top(vf a)
 {
-    float lane[VL], most;
+#if VL == 16
+    __m256 h = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+#else
+    __m256 h = a;
+#endif
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
 
-    v_store(lane, a);
-    most = lane[0];
-    for (int i = 1; i < VL; i++)
-        most = lane[i] > most || lane[i] != lane[i] ? lane[i] : most;
-    return most;
+    q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps(q, q, 1)));
+}
+
+/* Whether a lane is NaN. */
+INLINE bool v_any_nan(vf a)
+{
+#if VL == 16
+    return v_ne(a, a) != 0;
+#else
+    return _mm256_movemask_ps(v_ne(a, a)) != 0;
+#endif
 }
 
 #endif

@@ -11,12 +11,13 @@
 
 #include "kernel/x86/vec.h"
 
-/* e^x = 2^n e^r, |r| <= ln 2 / 2; n ln 2 is taken off in two parts. e^r = 1 + r + r^2 p(r), relative error 3e-9. */
-INLINE vf v_exp(vf x)
+/* e^x = 2^n e^r, |r| <= ln 2 / 2; n ln 2 is taken off in two parts. e^r = 1 + r + r^2 p(r), relative error 3e-9.
+ * For x <= 89, or NaN. */
+INLINE vf v_exp_below(vf x)
 {
     vf n, r, p;
 
-    x = v_min2(v_set(89.0f), v_max2(v_set(-104.0f), x)); /* beyond: infinity and 0; NaN passes as second operand */
+    x = v_max2(v_set(-104.0f), x); /* below: 0; NaN passes as second operand */
     n = v_round(v_mul(x, v_set(1.44269504088896341f)));
     r = v_fnma(n, v_set(0.693359375f), x);
     r = v_fnma(n, v_set(-2.12194440054690583e-4f), r);
@@ -27,6 +28,11 @@ INLINE vf v_exp(vf x)
     p = v_fma(p, r, v_set(4.999999404e-01f));
     p = v_fma(v_mul(r, r), p, r);
     return v_scale(v_add(p, v_set(1.0f)), n);
+}
+
+INLINE vf v_exp(vf x)
+{
+    return v_exp_below(v_min2(v_set(89.0f), x)); /* above: infinity */
 }
 
 /* x = 2^e m, m in [sqrt 1/2, sqrt 2): log x = e ln 2 + f - f^2/2 + f^3 p(f), f = m - 1, error of p's part 7e-10 f^2. */
@@ -59,6 +65,18 @@ INLINE vf v_log(vf x)
     return v_blend(v_le(v_zero(), x), p, v_set(NAN)); /* below 0, or NaN */
 }
 
+/* 1 / x for x in [1, 1e30], or NaN: about one unit in the last place, where a division would take as long as all the rest. */
+INLINE vf v_reciprocal(vf x)
+{
+#if VL == 16
+    vf y = _mm512_rcp14_ps(x);
+
+    return v_fma(y, v_fnma(x, y, v_set(1.0f)), y);
+#else
+    return v_div(v_set(1.0f), x);
+#endif
+}
+
 INLINE vf v_sigmoid(vf x)
 {
     vf one = v_set(1.0f);
@@ -66,7 +84,7 @@ INLINE vf v_sigmoid(vf x)
     return v_div(one, v_add(one, v_exp(v_neg(x))));
 }
 
-/* |x| < 0.625: x + x^3 p(x^2), relative error 4e-9; else 1 - 2 / (e^2|x| + 1). */
+/* |x| < 0.625: x + x^3 p(x^2), relative error 4e-9; else 1 - 2 / (e^2|x| + 1), which is 1 from 10 on. */
 INLINE vf v_tanh(vf x)
 {
     vf sign = v_and(x, v_set(-0.0f)), a = v_abs(x), z = v_mul(x, x), p, big;
@@ -77,7 +95,8 @@ INLINE vf v_tanh(vf x)
     p = v_fma(p, z, v_set(1.333149076e-01f));
     p = v_fma(p, z, v_set(-3.333328366e-01f));
     p = v_fma(v_mul(p, z), x, x);
-    big = v_sub(v_set(1.0f), v_div(v_set(2.0f), v_add(v_exp(v_add(a, a)), v_set(1.0f))));
+    big = v_exp_below(v_min2(v_set(20.0f), v_add(a, a)));
+    big = v_fnma(v_set(2.0f), v_reciprocal(v_add(big, v_set(1.0f))), v_set(1.0f));
     return v_blend(v_lt(a, v_set(0.625f)), p, v_or(big, sign));
 }
 
@@ -85,7 +104,7 @@ INLINE vf v_tanh(vf x)
 INLINE vf v_bell(vf t, float h)
 {
     vf square = v_mul(t, t), lost = v_fms(t, t, square);
-    vf e = v_exp(v_mul(square, v_set(-h)));
+    vf e = v_exp_below(v_mul(square, v_set(-h)));
 
     lost = v_blend(v_lt(square, v_set(200.0f)), v_mul(lost, v_set(h)), v_zero()); /* inf - inf */
     return v_fnma(e, lost, e);
@@ -95,7 +114,7 @@ INLINE vf v_bell(vf t, float h)
  * beyond 9.5 it falls to 0. */
 INLINE vf v_erfc_over_bell(vf t)
 {
-    vf u = v_div(v_set(1.0f), v_fma(t, v_set(0.5f), v_set(1.0f))), p;
+    vf u = v_reciprocal(v_fma(v_min2(v_set(1e4f), t), v_set(0.5f), v_set(1.0f))), p;
 
     p = v_set(-6.496322155e-02f);
     p = v_fma(p, u, v_set(3.104343414e-01f));

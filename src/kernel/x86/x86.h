@@ -25,35 +25,37 @@ static inline int64_t fet__ceil_div(int64_t n, int64_t d)
 
 /* ---- shapes.c -------------------------------------------------------------------------------------------- */
 
-bool fet__x86_has(fet__cpu level);                         /* this processor may run code of that level */
-bool fet__x86_all_f32(const fet__problem *p);              /* every input and the output */
-int64_t fet__row_count(const fet__shape *s);                    /* product of all axes but the last */
-int64_t fet__cols(const fet__shape *s);                    /* the last axis; 1 for a scalar */
-void fet__x86_free_state(fet__prepared *k);                /* a release: the state is one block */
+bool fet__x86_has(fet__cpu level);            /* this processor may run code of that level */
+bool fet__x86_all_f32(const fet__problem *p); /* every input and the output */
+int64_t fet__row_count(const fet__shape *s);  /* product of all axes but the last */
+int64_t fet__cols(const fet__shape *s);       /* the last axis; 1 for a scalar */
+void fet__x86_free_state(fet__prepared *k);   /* a release: the state is one block */
 /* Threads that `work` (about a nanosecond each) is worth, at most p->threads. */
 int fet__x86_team(const fet__problem *p, int64_t work);
 
 /* ---- rows: accept and prepare, per file ------------------------------------------------------------------- */
 
-fet_status fet__group_prepare(fet__prepared *k);           /* group_plan.c */
-bool fet__group_accepts(const fet__problem *p);
+fet_status fet__group_prepare(fet__prepared *k); /* group_plan.c */
+bool fet__group_accepts(const fet__problem *p);  /* group_accept.c */
 bool fet__element_accepts(const fet__problem *p);
 bool fet__reduce_accepts(const fet__problem *p);
 
-fet_status fet__norm_prepare(fet__prepared *k);            /* norm.c */
+fet_status fet__norm_prepare(fet__prepared *k); /* norm.c */
 bool fet__norm_accepts(const fet__problem *p);
 
-fet_status fet__softmax_prepare(fet__prepared *k);         /* softmax.c */
+fet_status fet__softmax_prepare(fet__prepared *k); /* softmax.c */
 bool fet__softmax_accepts(const fet__problem *p);
 
-fet_status fet__attention_prepare(fet__prepared *k);       /* attention_plan.c */
+fet_status fet__attention_prepare(fet__prepared *k); /* attention_plan.c */
 bool fet__attention_accepts(const fet__problem *p);
 
 /* ---- run, per instruction set ------------------------------------------------------------------------------ */
 
-#define FET__X86_RUNS(X)                                                                                           \
-    X(group) X(layer_norm) X(layer_norm_dx) X(layer_norm_dgamma) X(softmax) X(softmax_grad) X(cross_entropy)       \
+/* clang-format off */
+#define FET__X86_RUNS(X)                                                                                               \
+    X(group) X(layer_norm) X(layer_norm_dx) X(layer_norm_dgamma) X(softmax) X(softmax_grad) X(cross_entropy)           \
     X(cross_entropy_grad) X(attention) X(attention_grad)
+/* clang-format on */
 #define X(name) fet__x86_run fet__avx2_##name, fet__avx512_##name;
 FET__X86_RUNS(X)
 #undef X
