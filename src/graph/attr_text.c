@@ -8,70 +8,69 @@ typedef enum kind { K_INT, K_PAIR, K_RANK, K_AXES, K_DOUBLE, K_U32, K_U64, K_REL
 
 typedef struct field {
     fet__op op;
-    const char *name;
     kind kind;
+    const char *name;
     size_t at;
 } field;
 
-#define AT(member) offsetof(fet__attr, member)
-#define CONV(op)                                                                                                       \
-    {op, "stride", K_PAIR, AT(conv.stride)}, {op, "pad", K_PAIR, AT(conv.pad)},                                        \
-        {op, "dilation", K_PAIR, AT(conv.dilation)},                                                                   \
+/* operator, how it is written, member of fet__attr, name (of its field and in the text) */
+#define FIELD(op, kind, member, name)                                                                                  \
     {                                                                                                                  \
-        op, "groups", K_INT, AT(conv.groups)                                                                           \
-    }
-#define POOL(op)                                                                                                       \
-    {op, "kernel", K_PAIR, AT(pool.kernel)}, {op, "stride", K_PAIR, AT(pool.stride)},                                  \
-    {                                                                                                                  \
-        op, "pad", K_PAIR, AT(pool.pad)                                                                                \
-    }
-#define SLICE(op)                                                                                                      \
-    {op, "start", K_RANK, AT(slice.start)},                                                                            \
-    {                                                                                                                  \
-        op, "step", K_RANK, AT(slice.step)                                                                             \
-    }
-#define RESIZE(op)                                                                                                     \
-    {op, "bicubic", K_INT, AT(resize.bicubic)},                                                                        \
-    {                                                                                                                  \
-        op, "align_corners", K_INT, AT(resize.align_corners)                                                           \
-    }
-#define ATTENTION(op)                                                                                                  \
-    {op, "heads", K_INT, AT(attention.heads)},                                                                         \
-    {                                                                                                                  \
-        op, "scale", K_DOUBLE, AT(attention.scale)                                                                     \
+        FET__OP_##op, kind, #name, offsetof(fet__attr, member.name)                                                    \
     }
 
 static const field fields[] = {
-    {FET__OP_POW_INT, "n", K_INT, AT(power.n)},
-    {FET__OP_COMPARE, "relation", K_RELATION, AT(compare.relation)},
-    {FET__OP_RANDOM, "seed", K_U64, AT(random.seed)},
-    {FET__OP_RANDOM, "stream", K_U32, AT(random.stream)},
-    {FET__OP_FILL, "value", K_DOUBLE, AT(fill.value)},
-    {FET__OP_SUM, "axes", K_AXES, AT(reduce.axes)},
-    {FET__OP_REDUCE_MAX, "axes", K_AXES, AT(reduce.axes)},
-    {FET__OP_MATMUL, "ta", K_INT, AT(matmul.ta)},
-    {FET__OP_MATMUL, "tb", K_INT, AT(matmul.tb)},
-    CONV(FET__OP_CONV2D),
-    CONV(FET__OP_CONV2D_DX),
-    CONV(FET__OP_CONV2D_DW),
-    {FET__OP_TRANSPOSE, "perm", K_RANK, AT(transpose.perm)},
-    SLICE(FET__OP_SLICE),
-    SLICE(FET__OP_UNSLICE),
-    {FET__OP_CONCAT, "axis", K_INT, AT(axis.axis)},
-    {FET__OP_ROLL, "shift", K_RANK, AT(roll.shift)},
-    RESIZE(FET__OP_RESIZE),
-    RESIZE(FET__OP_RESIZE_T),
-    POOL(FET__OP_AVG_POOL),
-    POOL(FET__OP_AVG_POOL_T),
-    POOL(FET__OP_MAX_POOL_INDEX),
-    {FET__OP_LINEAR, "activation", K_ACTIVATION, AT(linear.activation)},
-    {FET__OP_LAYER_NORM, "eps", K_DOUBLE, AT(norm.eps)},
-    {FET__OP_LAYER_NORM_DX, "eps", K_DOUBLE, AT(norm.eps)},
-    {FET__OP_LAYER_NORM_DGAMMA, "eps", K_DOUBLE, AT(norm.eps)},
-    {FET__OP_CROSS_ENTROPY, "smoothing", K_DOUBLE, AT(cross_entropy.smoothing)},
-    {FET__OP_CROSS_ENTROPY_GRAD, "smoothing", K_DOUBLE, AT(cross_entropy.smoothing)},
-    ATTENTION(FET__OP_ATTENTION),
-    ATTENTION(FET__OP_ATTENTION_GRAD),
+    FIELD(POW_INT, K_INT, power, n),
+    FIELD(COMPARE, K_RELATION, compare, relation),
+    FIELD(RANDOM, K_U64, random, seed),
+    FIELD(RANDOM, K_U32, random, stream),
+    FIELD(FILL, K_DOUBLE, fill, value),
+    FIELD(SUM, K_AXES, reduce, axes),
+    FIELD(REDUCE_MAX, K_AXES, reduce, axes),
+    FIELD(MATMUL, K_INT, matmul, ta),
+    FIELD(MATMUL, K_INT, matmul, tb),
+    FIELD(CONV2D, K_PAIR, conv, stride),
+    FIELD(CONV2D, K_PAIR, conv, pad),
+    FIELD(CONV2D, K_PAIR, conv, dilation),
+    FIELD(CONV2D, K_INT, conv, groups),
+    FIELD(CONV2D_DX, K_PAIR, conv, stride),
+    FIELD(CONV2D_DX, K_PAIR, conv, pad),
+    FIELD(CONV2D_DX, K_PAIR, conv, dilation),
+    FIELD(CONV2D_DX, K_INT, conv, groups),
+    FIELD(CONV2D_DW, K_PAIR, conv, stride),
+    FIELD(CONV2D_DW, K_PAIR, conv, pad),
+    FIELD(CONV2D_DW, K_PAIR, conv, dilation),
+    FIELD(CONV2D_DW, K_INT, conv, groups),
+    FIELD(TRANSPOSE, K_RANK, transpose, perm),
+    FIELD(SLICE, K_RANK, slice, start),
+    FIELD(SLICE, K_RANK, slice, step),
+    FIELD(UNSLICE, K_RANK, slice, start),
+    FIELD(UNSLICE, K_RANK, slice, step),
+    FIELD(CONCAT, K_INT, axis, axis),
+    FIELD(ROLL, K_RANK, roll, shift),
+    FIELD(RESIZE, K_INT, resize, bicubic),
+    FIELD(RESIZE, K_INT, resize, align_corners),
+    FIELD(RESIZE_T, K_INT, resize, bicubic),
+    FIELD(RESIZE_T, K_INT, resize, align_corners),
+    FIELD(AVG_POOL, K_PAIR, pool, kernel),
+    FIELD(AVG_POOL, K_PAIR, pool, stride),
+    FIELD(AVG_POOL, K_PAIR, pool, pad),
+    FIELD(AVG_POOL_T, K_PAIR, pool, kernel),
+    FIELD(AVG_POOL_T, K_PAIR, pool, stride),
+    FIELD(AVG_POOL_T, K_PAIR, pool, pad),
+    FIELD(MAX_POOL_INDEX, K_PAIR, pool, kernel),
+    FIELD(MAX_POOL_INDEX, K_PAIR, pool, stride),
+    FIELD(MAX_POOL_INDEX, K_PAIR, pool, pad),
+    FIELD(LINEAR, K_ACTIVATION, linear, activation),
+    FIELD(LAYER_NORM, K_DOUBLE, norm, eps),
+    FIELD(LAYER_NORM_DX, K_DOUBLE, norm, eps),
+    FIELD(LAYER_NORM_DGAMMA, K_DOUBLE, norm, eps),
+    FIELD(CROSS_ENTROPY, K_DOUBLE, cross_entropy, smoothing),
+    FIELD(CROSS_ENTROPY_GRAD, K_DOUBLE, cross_entropy, smoothing),
+    FIELD(ATTENTION, K_INT, attention, heads),
+    FIELD(ATTENTION, K_DOUBLE, attention, scale),
+    FIELD(ATTENTION_GRAD, K_INT, attention, heads),
+    FIELD(ATTENTION_GRAD, K_DOUBLE, attention, scale),
 };
 
 static const char *const relation_names[] = {"eq", "ne", "lt", "le", "gt", "ge"};

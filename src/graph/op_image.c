@@ -23,15 +23,16 @@ static fet_status pool_shape(const fet__node *n, const fet__shape *x, fet__shape
     *y = *x;
     for (int i = 0; i < 2; i++) {
         int64_t kernel = n->attr.pool.kernel[i], stride = n->attr.pool.stride[i], pad = n->attr.pool.pad[i];
+        int64_t padded = x->dim[1 + i] + 2 * pad;
 
         /* a padding of more than half the kernel would leave windows without a single element */
         if (kernel < 1 || stride < 1 || pad < 0 || 2 * pad > kernel)
             return fet__refuse(n, "kernel %lld, stride %lld, padding %lld", (long long)kernel, (long long)stride,
                                (long long)pad);
-        if (x->dim[1 + i] + 2 * pad < kernel)
+        if (padded < kernel)
             return fet__refuse(n, "the kernel of %lld exceeds the padded size %lld", (long long)kernel,
-                               (long long)(x->dim[1 + i] + 2 * pad));
-        y->dim[1 + i] = (x->dim[1 + i] + 2 * pad - kernel) / stride + 1;
+                               (long long)padded);
+        y->dim[1 + i] = (padded - kernel) / stride + 1;
     }
     return FET_OK;
 }

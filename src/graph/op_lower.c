@@ -180,7 +180,7 @@ static fet__node *group_step(fet__graph *g, const fet__node *n, const fet__instr
         return fet__fill(g, n->dtype, p->full, in->attr.fill.value);
     if (in->op == FET__OP_RANDOM)
         return fet__random(g, reg[in->a], in->attr.random.seed, in->attr.random.stream, n->dtype, p->full);
-    for (int k = 0; k < count; k++)
+    for (int k = 0; k < count && k < 3; k++)
         x[k] = fet__broadcast(g, reg[arg[k]], p->full);
     y = fet__make(g, (fet__op)in->op, x, count, &in->attr, n->dtype, NULL);
     return fet__lower(g, y);

@@ -224,7 +224,8 @@ static fet_status parse_group(reader *r, fet__node *n)
 
 static fet_status parse_braces(reader *r, fet__node *n)
 {
-    int rank = n->op == FET__OP_SLICE || n->op == FET__OP_UNSLICE ? n->input[0]->shape.rank : n->shape.rank;
+    bool inner = n->input_count > 0 && n->input[0] && (n->op == FET__OP_SLICE || n->op == FET__OP_UNSLICE);
+    int rank = inner ? n->input[0]->shape.rank : n->shape.rank;
     char text[MOST_NAME];
     fet_status st = FET_OK;
 
@@ -309,7 +310,7 @@ static fet_status check_line(const reader *r, const fet__node *n)
 
 static fet_status parse_node(reader *r)
 {
-    fet__node n = {.op = FET__OP_INPUT}, *in[FET__MAX_INPUTS], *made;
+    fet__node n = {.op = FET__OP_INPUT}, *in[FET__MAX_INPUTS] = {NULL}, *made;
     const char *scope;
     char text[16];
     long long id;
@@ -338,7 +339,7 @@ done:
 
 static fet_status parse_root(reader *r, bool output)
 {
-    fet__node *target = NULL, *value;
+    fet__node *target = NULL, *value = NULL;
     char text[MOST_NAME];
     fet_status st = FET_OK;
 

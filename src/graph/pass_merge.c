@@ -9,13 +9,11 @@ typedef struct table {
     uint32_t mask;
 } table;
 
-static uint32_t mix(uint32_t h, const void *data, size_t bytes)
+static uint32_t mix(uint32_t h, int64_t v)
 {
-    const unsigned char *p = data;
+    uint64_t x = (h ^ (uint64_t)v) * 0x9e3779b97f4a7c15u;
 
-    for (size_t i = 0; i < bytes; i++)
-        h = (h ^ p[i]) * 16777619u;
-    return h;
+    return (uint32_t)(x >> 32) ^ (uint32_t)x;
 }
 
 static size_t const_bytes(const fet__node *n)
@@ -38,27 +36,54 @@ static void input_ids(const fet__node *n, int *ids)
 
 static uint32_t hash(const fet__node *n)
 {
-    int head[4] = {(int)n->op, (int)n->dtype, n->copy, n->shape.rank}, ids[FET__MAX_INPUTS];
-    uint32_t h = mix(2166136261u, head, sizeof head);
-    size_t bytes = const_bytes(n);
+    enum { LOOKED_AT = 256 }; /* bytes of a constant */
+    const unsigned char *value = n->value;
+    int ids[FET__MAX_INPUTS] = {0};
+    uint32_t h = mix(mix(mix(0, (int64_t)n->op), (int64_t)n->dtype), n->copy);
 
+    for (int i = 0; i < n->shape.rank; i++)
+        h = mix(h, n->shape.dim[i]);
+    for (size_t i = 0; i < FET_COUNT(n->attr.raw); i++)
+        h = mix(h, n->attr.raw[i]);
     input_ids(n, ids);
-    h = mix(h, n->shape.dim, (size_t)n->shape.rank * sizeof n->shape.dim[0]);
-    h = mix(h, &n->attr, sizeof n->attr);
-    h = mix(h, ids, (size_t)n->input_count * sizeof ids[0]);
-    return mix(h, n->value, bytes < 256 ? bytes : 256);
+    for (int i = 0; i < n->input_count; i++)
+        h = mix(h, ids[i]);
+    for (size_t i = 0, count = const_bytes(n); i < count && i < LOOKED_AT; i++)
+        h = mix(h, value[i]);
+    return h;
+}
+
+static bool same_attr(const fet__attr *a, const fet__attr *b)
+{
+    return memcmp(a->raw, b->raw, sizeof a->raw) == 0;
+}
+
+static bool same_group(const fet__group *a, const fet__group *b)
+{
+    if (!a || !b)
+        return a == b;
+    if (!fet__shape_equal(&a->full, &b->full) || a->reduce_axes != b->reduce_axes || a->input_count != b->input_count ||
+        a->instr_count != b->instr_count)
+        return false;
+    for (int i = 0; i < a->instr_count; i++) {
+        const fet__instr *x = &a->instr[i], *y = &b->instr[i];
+
+        if (x->op != y->op || x->a != y->a || x->b != y->b || x->c != y->c || !same_attr(&x->attr, &y->attr))
+            return false;
+    }
+    return true;
 }
 
 static bool equal(const fet__node *a, const fet__node *b)
 {
-    int ia[FET__MAX_INPUTS], ib[FET__MAX_INPUTS];
+    int ia[FET__MAX_INPUTS] = {0}, ib[FET__MAX_INPUTS] = {0};
 
     if (a->op != b->op || a->dtype != b->dtype || a->copy != b->copy || a->input_count != b->input_count ||
-        !fet__shape_equal(&a->shape, &b->shape) || memcmp(&a->attr, &b->attr, sizeof a->attr) != 0)
+        !fet__shape_equal(&a->shape, &b->shape) || !same_attr(&a->attr, &b->attr))
         return false;
     if (a->param != b->param || (a->op == FET__OP_INPUT && strcmp(a->name, b->name) != 0))
         return false;
-    if ((a->group || b->group) && (!a->group || !b->group || memcmp(a->group, b->group, sizeof *a->group) != 0))
+    if (!same_group(a->group, b->group))
         return false;
     input_ids(a, ia);
     input_ids(b, ib);
