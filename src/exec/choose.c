@@ -6,7 +6,7 @@
 
 fet_status fet__problem_of(fet__problem *out, const fet__node *n)
 {
-    memset(out, 0, sizeof *out); /* problems are compared byte by byte */
+    memset(out, 0, sizeof *out);
     if (n->input_count > FET__MAX_INPUTS)
         return FET_FAIL(FET_E_BUG, "%s in '%s' has %d inputs", fet__op_rows[n->op].name, n->scope, n->input_count);
     out->op = n->op;
@@ -23,6 +23,23 @@ fet_status fet__problem_of(fet__problem *out, const fet__node *n)
     return FET_OK;
 }
 
+static bool equal_descs(const fet__desc *a, const fet__desc *b)
+{
+    return a->dtype == b->dtype && a->frozen == b->frozen && fet__shape_equal(&a->shape, &b->shape);
+}
+
+static bool equal_problems(const fet__problem *a, const fet__problem *b)
+{
+    if (a->op != b->op || memcmp(a->attr.raw, b->attr.raw, sizeof a->attr.raw) != 0 || a->group != b->group)
+        return false;
+    if (a->threads != b->threads || a->input_count != b->input_count || !equal_descs(&a->output, &b->output))
+        return false;
+    for (int i = 0; i < a->input_count; i++)
+        if (!equal_descs(&a->input[i], &b->input[i]))
+            return false;
+    return true;
+}
+
 /* The copy of this input that is packed already for an equal problem, or -1. */
 static int shared_pack(const fet__program *p, const fet__step *s, const fet__problem *problem, int slot)
 {
@@ -30,7 +47,7 @@ static int shared_pack(const fet__program *p, const fet__step *s, const fet__pro
         const fet__pack *k = &p->packs[i];
 
         if (k->source.value == s->input[slot].value && k->source.offset == s->input[slot].offset && k->slot == slot &&
-            k->kernel == s->kernel->kernel && memcmp(k->problem, problem, sizeof *problem) == 0)
+            k->kernel == s->kernel->kernel && equal_problems(k->problem, problem))
             return i;
     }
     return -1;

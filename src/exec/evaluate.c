@@ -9,7 +9,7 @@ static fet_status operand(const fet__node *n, const void **data, void **made)
     int64_t count = fet__shape_count(&n->shape);
     fet_status st = FET_OK;
 
-    if (n->op == FET__OP_CONST) {
+    if (n->op == FET__OP_CONST && n->value != NULL) {
         *data = n->value;
         return FET_OK;
     }
@@ -50,15 +50,13 @@ fet_status fet__evaluate_node(void *user, const fet__node *n, void *out)
     fet_status st = FET_OK;
 
     (void)user;
-    if (n->input_count > FET__MAX_INPUTS || count < 0)
+    if (n->input_count > FET__MAX_INPUTS || count < 0 || fet__op_rows[n->op].class_ == FET__CLASS_LEAF)
         return FET_FAIL(FET_E_BUG, "%s in '%s' cannot be evaluated", fet__op_rows[n->op].name, n->scope);
     for (int i = 0; i < n->input_count; i++)
         FET_TRY(operand(n->input[i], &call.input[i], &made[i]));
-    if (fet__is_view(n, &offset))
+    if (call.input[0] != NULL && fet__is_view(n, &offset))
         memcpy(out, (const unsigned char *)call.input[0] + offset, (size_t)count * fet__dtype_bytes(n->dtype));
-    else if (n->op == FET__OP_CONST)
-        memcpy(out, n->value, (size_t)count * fet__dtype_bytes(n->dtype));
-    else if (count > 0)
+    else
         FET_TRY(run_reference(n, &call));
 done:
     for (int i = 0; i < n->input_count; i++)

@@ -11,19 +11,20 @@
 typedef struct fet__program fet__program;
 
 typedef struct fet__program_options {
-    int64_t memory;        /* budget in bytes for arena, scratch and packed copies; 0: fet__free_memory() at creation */
-    bool reference;        /* reference kernels only, no fusion: the oracle */
-    bool check_finite;     /* look at every node after it ran; the first one that is not finite is named */
+    int64_t memory;    /* budget in bytes for arena, scratch and packed copies; 0: fet__free_memory() at creation */
+    bool reference;    /* reference kernels only, no fusion: the oracle */
+    bool check_finite; /* look at every node after it ran; the first one that is not finite is named */
     const char *require_finite; /* output name that must be finite before assigns (e.g. "loss"); NULL none */
 } fet__program_options;
 
 /* What a program takes, known before it runs. */
 typedef struct fet__program_info {
-    int64_t arena_bytes, packed_bytes, once_bytes, scratch_bytes; /* scratch lies inside the arena and is listed for information */
-    int64_t total_bytes;      /* arena + packed + once */
-    int64_t floor_bytes;      /* fullest step */
-    int64_t weight_bytes;     /* parameters and states that the graph reads or writes */
-    double flops;             /* needed floating-point operations of a run */
+    int64_t arena_bytes, packed_bytes, once_bytes,
+        scratch_bytes;    /* scratch lies inside the arena and is listed for information */
+    int64_t total_bytes;  /* arena + packed + once */
+    int64_t floor_bytes;  /* fullest step */
+    int64_t weight_bytes; /* parameters and states that the graph reads or writes */
+    double flops;         /* needed floating-point operations of a run */
     double bytes_moved;
     int steps, nodes;
 } fet__program_info;
@@ -51,7 +52,8 @@ fet_status fet__program_profile_print(const fet__program *p, fet__text *out);
 fet_status fet__evaluate_node(void *user, const fet__node *n, void *out);
 
 /* ---- machine.c ------------------------------------------------------------------------------------------------------ */
-const char *fet__machine_library(void);                  /* "oneDNN 2.6.3" or "none" */
-double fet__machine_peak(fet_dtype t, double seconds);   /* measured multiply-add peak of all threads, GFLOP/s; 0: not in hardware */
+const char *fet__machine_library(void); /* "oneDNN 2.6.3" or "none" */
+double fet__machine_peak(fet_dtype t,
+                         double seconds); /* measured multiply-add peak of all threads, GFLOP/s; 0: not in hardware */
 
 #endif

@@ -108,28 +108,22 @@ typedef struct fet__binding {
 struct fet__program {
     fet__graph *graph;
     fet__program_options options;
+    fet__program_info info;
     fet__arena memory;
     fet__value *values;
-    int value_count;
     fet__step *steps;
-    int step_count;
     fet__pack *packs;
-    int pack_count;
     fet__assignment *assigns;
-    int assign_count;
     fet__port *outputs, *inputs;
-    int output_count, input_count;
-    int required; /* output that must be finite, -1 none */
-    int *order;   /* steps in the order of the timeline */
-    int order_count, prologue_count, tail;
     fet__span *spans;
-    int span_count;
     fet__watch *watches;
-    int watch_count;
     fet__binding *bindings;
-    int binding_count;
+    int *order; /* steps in the order of the timeline */
     unsigned char *arena, *once, *packed;
-    fet__program_info info;
+    int value_count, step_count, pack_count, assign_count, output_count, input_count;
+    int span_count, watch_count, binding_count;
+    int order_count, prologue_count, tail;
+    int required; /* output that must be finite, -1 none */
     bool made_once, profile;
 };
 

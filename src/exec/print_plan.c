@@ -5,12 +5,11 @@
 
 const char *fet__step_name(const fet__step *s)
 {
-    switch (s->kind) {
-    case FET__STEP_KERNEL: return fet__op_rows[s->node->op].name;
-    case FET__STEP_PACK: return "pack";
-    case FET__STEP_COPY: return "copy";
-    default: return "assign";
-    }
+    if (s->kind == FET__STEP_PACK)
+        return "pack";
+    if (s->node != NULL)
+        return fet__op_rows[s->node->op].name;
+    return s->kind == FET__STEP_COPY ? "copy" : "assign";
 }
 
 const char *fet__step_kernel(const fet__step *s)

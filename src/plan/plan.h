@@ -19,8 +19,10 @@ fet_status fet__plan_verify(const fet__span *spans, int count, int64_t arena);
 
 /* A topological order of n items that keeps memory low. Item i needs the items before[i][0..before_count[i]), makes bytes[i] and
  * frees an item when its last user has run. Greedy: among ready items, least growth; ties by rank[i], then index. */
-fet_status fet__plan_order(int *order, int n, const int *const *before, const int *before_count, const int64_t *bytes, const int *rank);
+fet_status fet__plan_order(int *order, int n, const int *const *before, const int *before_count, const int64_t *bytes,
+                           const int *rank);
 /* Move items of a topological order later or earlier where that shortens lifetimes (bytes times steps); it stays topological. */
-fet_status fet__plan_improve(int *order, int n, const int *const *before, const int *before_count, const int64_t *bytes);
+fet_status fet__plan_improve(int *order, int n, const int *const *before, const int *before_count,
+                             const int64_t *bytes);
 
 #endif
