@@ -5,7 +5,7 @@
 #include "kernel/dnnl/dnnl_api.h"
 
 #include <oneapi/dnnl/dnnl.h>
-#include <stdatomic.h>
+#include <pthread.h>
 
 #define STRINGIFY(x) #x
 #define VERSION_TEXT(a, b, c) STRINGIFY(a) "." STRINGIFY(b) "." STRINGIFY(c)
@@ -23,20 +23,19 @@ struct fet__dnnl {
     char implementation[64];
 };
 
-static dnnl_status_t engine_status;
-static dnnl_engine_t engine;
-static atomic_int engine_state; /* 0 nobody, 1 in work, 2 there */
-
 /* One engine for the process, made by whoever comes first; it is never destroyed. */
+static dnnl_engine_t engine;
+static dnnl_status_t engine_status;
+static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
+
+static void engine_make(void)
+{
+    engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
+}
+
 static dnnl_status_t engine_begin(void)
 {
-    int expected = 0;
-    if (atomic_compare_exchange_strong(&engine_state, &expected, 1)) {
-        engine_status = dnnl_engine_create(&engine, dnnl_cpu, 0);
-        atomic_store(&engine_state, 2);
-    }
-    while (atomic_load(&engine_state) != 2) {
-    }
+    pthread_once(&engine_once, engine_make);
     return engine_status;
 }
 

@@ -68,6 +68,7 @@ double fet__ref_group_at(const fet__ref_group *g, int64_t i)
     const fet__group *group = g->group;
     double reg[FET__MAX_INPUTS + FET__GROUP_INSTRS];
     int n = 0;
+    reg[0] = 0;
     for (; n < group->input_count; n++)
         reg[n] = fet__ref_load(g->call->input[n], g->problem->input[n].dtype,
                                fet__ref_offset(i, &group->full, g->stride[n]));
@@ -79,5 +80,5 @@ double fet__ref_group_at(const fet__ref_group *g, int64_t i)
         else
             reg[n] = fet__ref_element(s->op, &s->attr, a, b, c);
     }
-    return reg[n - 1];
+    return reg[n ? n - 1 : 0];
 }

@@ -47,7 +47,7 @@ static fet_status prepare(fet__prepared *k)
 static fet_status run(const fet__prepared *k, const fet__call *c, void (*body)(const fet__skinny *, int64_t, int64_t))
 {
     enum { LINE = 16 };
-    shape s;
+    shape s = {0};
     shape_of(&s, &k->problem);
     fet__skinny job = {c->input[s.flipped ? 1 : 0],
                        c->input[s.flipped ? 0 : 1],
