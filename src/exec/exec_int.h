@@ -173,8 +173,9 @@ fet_status fet__once_refresh(fet__program *p);
 fet_status fet__schedule(fet__program *p);
 
 /* ---- place.c ---- */
-/* Lifetimes, overlays, scratch and places for the present timeline. */
-fet_status fet__place_values(fet__program *p, int64_t *arena, int64_t *floor);
+/* Lifetimes, overlays, scratch and places for the present timeline. Where it cannot get below `limit` (>= 0) bytes nothing is placed
+ * and *arena is INT64_MAX. */
+fet_status fet__place_values(fet__program *p, int64_t limit, int64_t *arena, int64_t *floor);
 
 /* ---- run.c ---- */
 fet_status fet__step_run(fet__program *p, fet__step *s);

@@ -90,7 +90,7 @@ static void add_result(fet__program *p, const fet__step *s, int time)
     }
 }
 
-fet_status fet__place_values(fet__program *p, int64_t *arena, int64_t *floor)
+fet_status fet__place_values(fet__program *p, int64_t limit, int64_t *arena, int64_t *floor)
 {
     fet_status st;
 
@@ -112,6 +112,10 @@ fet_status fet__place_values(fet__program *p, int64_t *arena, int64_t *floor)
         if (s->value >= 0 && p->values[s->value].region == FET__IN_ARENA)
             add_result(p, s, t);
     }
+    *arena = INT64_MAX;
+    FET_TRY(fet__plan_floor(p->spans, p->span_count, floor));
+    if (limit >= 0 && *floor >= limit)
+        return FET_OK;
     FET_TRY(fet__plan_place(p->spans, p->span_count, arena, floor));
     for (int i = 0; i < p->value_count; i++)
         if (p->values[i].span >= 0)

@@ -1,6 +1,7 @@
 /* The order of a run. Candidates: the graph's own order (creation, late nodes right before their first user) and the greedy one by
- * memory, each as it is and improved. Every candidate is placed for real, and the smallest arena wins (the earlier candidate on a
- * tie), so a clever order is never worse than the plain one. Steps that write the store come after all that may fail. */
+ * memory, each as it is and improved. Every candidate that could win is placed for real, and the smallest arena wins (the
+ * earlier candidate on a tie), so a clever order is never worse than the plain one. Steps that write the store come after all
+ * that may fail. */
 #include <string.h>
 
 #include "exec/exec_int.h"
@@ -174,7 +175,7 @@ static fet_status try_order(fet__program *p, items *t, const int *order, int64_t
     fet_status st;
 
     write_timeline(p, t, order);
-    FET_TRY(fet__place_values(p, &arena, &floor));
+    FET_TRY(fet__place_values(p, *smallest, &arena, &floor));
     if (*smallest < 0 || arena < *smallest) {
         *smallest = arena;
         memcpy(t->best, order, (size_t)(t->count + 1) * sizeof *order);
@@ -221,7 +222,7 @@ fet_status fet__schedule(fet__program *p)
     FET_TRY(make_items(p, &t, &edges));
     FET_TRY(try_all(p, &t, &smallest));
     write_timeline(p, &t, t.best);
-    FET_TRY(fet__place_values(p, &p->info.arena_bytes, &p->info.floor_bytes));
+    FET_TRY(fet__place_values(p, -1, &p->info.arena_bytes, &p->info.floor_bytes));
     FET_TRY(fet__plan_verify(p->spans, p->span_count, p->info.arena_bytes));
 done:
     fini_items(&t);

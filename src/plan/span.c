@@ -1,6 +1,7 @@
 /* Places for spans in one arena. Spans are placed one after the other, largest first, each into the tightest gap that the spans
- * placed before leave free during its life. Which order is best depends on the graph, so a few are tried and the smallest arena is
- * kept; the search ends early when an arena as small as the fullest step is found. What a span holds is unknown here. */
+ * placed before leave free during its life. Which order is best depends on the graph, so a few are tried, and each is tried again
+ * with those spans moved forward that came to lie too high. The smallest arena is kept; the search ends when one as small as the
+ * fullest step is found, or after a bounded amount of work. What a span holds is unknown here. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,14 +46,14 @@ static double weight_of(const fet__span *s, int order)
     case BY_SIZE: return (double)s->bytes;
     case BY_AREA: return (double)s->bytes * life;
     case BY_LIFE: return life;
-    default: return -(double)s->first;
+    default: return 1.0 / (1.0 + s->first);
     }
 }
 
-static void sort_spans(key *keys, const fet__span *spans, int count, int order)
+static void sort_spans(key *keys, const fet__span *spans, int count, int order, const double *blame)
 {
     for (int i = 0; i < count; i++)
-        keys[i] = (key){weight_of(&spans[i], order), spans[i].bytes, spans[i].first, i};
+        keys[i] = (key){weight_of(&spans[i], order) * blame[i], spans[i].bytes, spans[i].first, i};
     qsort(keys, (size_t)count, sizeof *keys, by_weight);
 }
 
@@ -138,12 +139,14 @@ static fet_status check_spans(const fet__span *spans, int count)
     return FET_OK;
 }
 
-static fet_status fullest_step(const fet__span *spans, int count, int64_t *out)
+fet_status fet__plan_floor(const fet__span *spans, int count, int64_t *floor)
 {
     int64_t *change = NULL, live = 0;
-    fet_status st = FET_OK;
+    fet_status st;
     int steps = 0;
 
+    *floor = 0;
+    FET_TRY(check_spans(spans, count));
     for (int i = 0; i < count; i++)
         if (spans[i].last >= steps)
             steps = spans[i].last + 1;
@@ -152,47 +155,77 @@ static fet_status fullest_step(const fet__span *spans, int count, int64_t *out)
         change[spans[i].first] += rounded(spans[i].bytes);
         change[spans[i].last + 1] -= rounded(spans[i].bytes);
     }
-    *out = 0;
     for (int t = 0; t < steps; t++) {
         live += change[t];
-        if (live > *out)
-            *out = live;
+        if (live > *floor)
+            *floor = live;
     }
 done:
     fet__free(change);
     return st;
 }
 
-fet_status fet__plan_place(fet__span *spans, int count, int64_t *arena, int64_t *floor)
-{
-    placed *list = NULL;
-    int64_t *offset = NULL;
-    fet_status st = FET_OK;
-    key *keys = NULL;
+/* ---- the search --------------------------------------------------------------------------------------------------- */
 
-    *arena = *floor = 0;
-    FET_TRY(check_spans(spans, count));
-    FET_TRY(fullest_step(spans, count, floor));
-    FET_TRY(FET_NEW(keys, count));
-    FET_TRY(FET_NEW(list, (size_t)count + 1));
-    FET_TRY(FET_NEW(offset, count));
-    for (int order = 0; order < ORDERS; order++) {
+#define ROUNDS_MOST 24
+#define BLAME 1.5 /* how much heavier a span becomes each time it does not fit below the floor */
+
+/* A round costs about count^2 / 4 looks at a placed span. */
+static int rounds_for(int count)
+{
+    double affordable = 5e7 / (1.0 + (double)count * count);
+
+    return affordable > ROUNDS_MOST ? ROUNDS_MOST : affordable < 1 ? 1 : (int)affordable;
+}
+
+typedef struct search {
+    placed *list;
+    int64_t *offset;
+    double *blame;
+    key *keys;
+} search;
+
+/* Place in one order, then again with the misplaced ones earlier. Keeps what is better than *arena. */
+static void search_order(search *w, fet__span *spans, int count, int order, int64_t floor, int64_t *arena)
+{
+    for (int i = 0; i < count; i++)
+        w->blame[i] = 1;
+    for (int left = rounds_for(count); left > 0 && *arena != floor; left--) {
         int64_t size;
 
-        if (order > 0 && *arena == *floor)
-            break;
-        sort_spans(keys, spans, count, order);
-        size = place_all(spans, count, keys, list, offset);
-        if (order > 0 && size >= *arena)
+        sort_spans(w->keys, spans, count, order, w->blame);
+        size = place_all(spans, count, w->keys, w->list, w->offset);
+        for (int i = 0; i < count; i++)
+            if (w->offset[i] + rounded(spans[i].bytes) > floor)
+                w->blame[i] *= BLAME;
+        if (*arena >= 0 && size >= *arena)
             continue;
         *arena = size;
         for (int i = 0; i < count; i++)
-            spans[i].offset = offset[i];
+            spans[i].offset = w->offset[i];
     }
+}
+
+fet_status fet__plan_place(fet__span *spans, int count, int64_t *arena, int64_t *floor)
+{
+    int64_t smallest = -1;
+    search w = {0};
+    fet_status st;
+
+    *arena = 0;
+    FET_TRY(fet__plan_floor(spans, count, floor));
+    FET_TRY(FET_NEW(w.keys, count));
+    FET_TRY(FET_NEW(w.list, (size_t)count + 1));
+    FET_TRY(FET_NEW(w.offset, count));
+    FET_TRY(FET_NEW(w.blame, count));
+    for (int order = 0; order < ORDERS; order++)
+        search_order(&w, spans, count, order, *floor, &smallest);
+    *arena = smallest;
 done:
-    fet__free(offset);
-    fet__free(list);
-    fet__free(keys);
+    fet__free(w.blame);
+    fet__free(w.offset);
+    fet__free(w.list);
+    fet__free(w.keys);
     return st;
 }
 
