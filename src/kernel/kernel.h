@@ -1,5 +1,6 @@
-/* Kernels: what computes an operator. A kernel is a row in a table; the first row that accepts a problem runs it, and the reference
- * (obvious C, double accumulation) is the last row for every operator and floating type. exec/ chooses; nothing here sees a graph. */
+/* Kernels: what computes an operator. A kernel is a row in a table; the first row that accepts a problem runs it, and
+ * the reference (obvious C, double accumulation) is the last row for every operator and floating type. exec/ chooses;
+ * nothing here sees a graph. */
 #ifndef FET_KERNEL_H
 #define FET_KERNEL_H
 
@@ -26,10 +27,10 @@ typedef struct fet__problem {
 typedef struct fet__prepared {
     const struct fet__kernel *kernel;
     fet__problem problem;
-    void *state;            /* the kernel's own */
-    size_t scratch;         /* bytes needed during run, 64-byte aligned */
+    void *state;                    /* the kernel's own */
+    size_t scratch;                 /* bytes needed during run, 64-byte aligned */
     size_t packed[FET__MAX_INPUTS]; /* > 0: this frozen input is wanted packed, in so many bytes */
-    uint32_t overlay;       /* bit i: the output may be written over input i (same size, element by element) */
+    uint32_t overlay;               /* bit i: the output may be written over input i (same size, element by element) */
 } fet__prepared;
 
 typedef struct fet__call {
@@ -41,10 +42,10 @@ typedef struct fet__call {
 typedef struct fet__kernel {
     const char *name; /* "dnnl.matmul", "avx512.layer_norm", "ref" */
     bool (*accepts)(const fet__problem *p);
-    fet_status (*prepare)(fet__prepared *k);                               /* may be NULL */
+    fet_status (*prepare)(fet__prepared *k);                                           /* may be NULL */
     fet_status (*pack)(const fet__prepared *k, int input, const void *src, void *dst); /* NULL when nothing is packed */
     fet_status (*run)(const fet__prepared *k, const fet__call *c);
-    void (*release)(fet__prepared *k);                                     /* may be NULL */
+    void (*release)(fet__prepared *k); /* may be NULL */
 } fet__kernel;
 
 /* Choose and prepare. `reference` takes the reference row. FET_E_BUG when nobody accepts (names operator and types). */
@@ -61,7 +62,8 @@ extern const fet__kernel fet__kernels_dnnl[];
 
 /* "oneDNN 2.6.3" or "none"; for --version. */
 const char *fet__kernel_library(void);
-/* Measured multiply-add peak of all threads, GFLOP/s: float32 in registers of the best own kernel level. bf16: 0 when the processor has none. */
+/* Measured multiply-add peak of all threads, GFLOP/s: float32 in registers of the best own kernel level. bf16: 0 when
+ * the processor has none. */
 double fet__measure_peak(fet_dtype t, double seconds);
 
 /* Number of times a row of this name prefix was prepared; lets tests see that the fast path is taken. */

@@ -184,6 +184,12 @@ static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, const layouts *
 {
     return dnnl_matmul_primitive_desc_create(out, engine, l->src, l->weights, l->bias, l->dst, attr);
 }
+
+static dnnl_status_t describe_inner(dnnl_primitive_desc_t *out, const layouts *l, dnnl_primitive_attr_t attr)
+{
+    return dnnl_inner_product_forward_primitive_desc_create(out, engine, dnnl_forward_inference, l->src, l->weights,
+                                                            l->bias, l->dst, attr);
+}
 #else
 static dnnl_status_t describe_forward(dnnl_primitive_desc_t *out, const geometry *g, const layouts *l,
                                       dnnl_prop_kind_t prop, dnnl_primitive_attr_t attr)
@@ -216,6 +222,14 @@ static dnnl_status_t describe_matmul(dnnl_primitive_desc_t *out, const layouts *
     dnnl_status_t st = dnnl_matmul_desc_init(&op, &l->src, &l->weights, &l->bias, &l->dst);
     return st == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, NULL) : st;
 }
+
+static dnnl_status_t describe_inner(dnnl_primitive_desc_t *out, const layouts *l, dnnl_primitive_attr_t attr)
+{
+    dnnl_inner_product_desc_t op;
+    dnnl_status_t st =
+        dnnl_inner_product_forward_desc_init(&op, dnnl_forward_inference, &l->src, &l->weights, &l->bias, &l->dst);
+    return st == dnnl_success ? dnnl_primitive_desc_create(out, &op, attr, engine, NULL) : st;
+}
 #endif
 
 static dnnl_status_t describe(dnnl_primitive_desc_t *out, const fet__dnnl_spec *s, const layouts *l,
@@ -224,6 +238,8 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *out, const fet__dnnl_spec *
     geometry g = geometry_of(s);
     if (s->kind == FET__DNNL_MATMUL)
         return describe_matmul(out, l, attr);
+    if (s->kind == FET__DNNL_INNER)
+        return describe_inner(out, l, attr);
     if (s->kind == FET__DNNL_CONV)
         return describe_forward(out, &g, l, dnnl_forward_inference, attr);
     dnnl_primitive_desc_t hint = NULL;

@@ -16,6 +16,7 @@ typedef struct fet__dnnl_view {
 
 typedef enum fet__dnnl_kind {
     FET__DNNL_MATMUL,  /* dst = src * weights, batched over the axes in front of the last two */
+    FET__DNNL_INNER,   /* the same for one matrix, weights [out, in]: another implementation */
     FET__DNNL_CONV,    /* dst = src * weights */
     FET__DNNL_CONV_DX, /* src = gradient, from weights and dst */
     FET__DNNL_CONV_DW  /* weights = gradient, from src and dst */

@@ -12,10 +12,14 @@
  * same cache sets; sgemm copies panels first and does not mind. So a weight that is not transposed goes to sgemm and
  * is never packed, and a transposed one is packed only below PACK_ROWS rows: a packed copy is memory, and above it
  * bought less than 4 %. Products of few columns are the exception: with N = 2 and K = 3072 matmul takes half of
- * sgemm's time (with N = 768 and K = 2 it is the other way round). */
+ * sgemm's time (with N = 768 and K = 2 it is the other way round).
+ *
+ * From INNER_ROWS rows on, x w^T is asked of the inner product, which is sgemm with bias, activation and residual
+ * behind it: at M = 3152 it was 7-11 % faster than matmul on one thread, 4-12 % faster (once 4 % slower) on two; at M
+ * = 197 it is 3 % slower, at 50 up to 45 %. */
 #include "kernel/dnnl/dnnl_kernels.h"
 
-enum { PACK_ROWS = 160, SGEMM_COLUMNS = 32 };
+enum { PACK_ROWS = 160, SGEMM_COLUMNS = 32, INNER_ROWS = 1024, INNER_SIDE = 64 };
 
 /* A product with leading axes folded into one batch. a: [batch or 1, m, k], b: [batch or 1, k, n]. */
 typedef struct product {
@@ -74,8 +78,16 @@ static fet__dnnl_view matrix(int64_t batch, bool batched, int64_t rows, int64_t 
     return v;
 }
 
-static fet_status prepare_spec(fet__prepared *k, fet__dnnl_spec *s, int64_t rows)
+/* One product of [rows, in], which is s->src already, with weights stored [out, in] (`transposed`) or [in, out]. */
+static fet_status prepare_single(fet__prepared *k, fet__dnnl_spec *s, int64_t rows, int64_t in, int64_t out,
+                                 bool transposed)
 {
+    bool inner = transposed && s->src.stride[1] == 1 && rows >= INNER_ROWS && in >= INNER_SIDE && out >= INNER_SIDE;
+    s->kind = inner ? FET__DNNL_INNER : FET__DNNL_MATMUL;
+    s->weights = inner ? matrix(1, false, out, in, false) : matrix(1, false, in, out, transposed);
+    s->dst = matrix(1, false, rows, out, false);
+    if (inner && s->bias.rank)
+        s->bias = (fet__dnnl_view){.rank = 1, .dim = {out}, .stride = {1}};
     s->packed = s->free_weights = k->problem.input[1].frozen && rows <= PACK_ROWS;
     return fet__dnnl_prepare_row(k, s);
 }
@@ -86,9 +98,11 @@ fet_status fet__dnnl_matmul_prepare(fet__prepared *k)
     bool batched = r.batch > 1;
     fet__dnnl_spec s = {.kind = FET__DNNL_MATMUL};
     s.src = matrix(r.a_shared ? 1 : r.batch, batched, r.m, r.k, r.ta);
+    if (!batched)
+        return prepare_single(k, &s, r.m, r.k, r.n, r.tb);
     s.weights = matrix(r.b_shared ? 1 : r.batch, batched, r.k, r.n, r.tb);
     s.dst = matrix(r.batch, batched, r.m, r.n, false);
-    return prepare_spec(k, &s, batched ? PACK_ROWS + 1 : r.m);
+    return fet__dnnl_prepare_row(k, &s);
 }
 
 bool fet__dnnl_linear_accepts(const fet__problem *p)
@@ -101,14 +115,12 @@ fet_status fet__dnnl_linear_prepare(fet__prepared *k)
     const fet__problem *p = &k->problem;
     int64_t out = p->input[1].shape.dim[0], in = p->input[1].shape.dim[1];
     int64_t rows = fet__shape_count(&p->output.shape) / out;
-    fet__dnnl_spec s = {.kind = FET__DNNL_MATMUL, .activation = (fet__activation)p->attr.linear.activation};
+    fet__dnnl_spec s = {.activation = (fet__activation)p->attr.linear.activation};
     s.src = matrix(1, false, rows, in, false);
-    s.weights = matrix(1, false, in, out, true);
-    s.dst = matrix(1, false, rows, out, false);
     if (p->input_count > 2)
         s.bias = matrix(1, false, 1, out, false);
     s.add = p->input_count > 3;
-    return prepare_spec(k, &s, rows);
+    return prepare_single(k, &s, rows, in, out, true);
 }
 
 fet_status fet__dnnl_product_run(const fet__prepared *k, const fet__call *c)
