@@ -41,15 +41,14 @@ static int print(const args *a, const fet_merge_report *r, const char *out, bool
     return EXIT_DONE;
 }
 
-static int merge(const args *a, const fet_tune_options *o, fet_model *m)
+static int merge(const args *a, const fet_tune_options *o, double tolerance, fet_model *m)
 {
-    fet_merge_options options = {.check = args_text(a, "check"), .seed = o->seed, .memory = o->memory};
+    fet_merge_options options = {
+        .check = args_text(a, "check"), .seed = o->seed, .memory = o->memory, .tolerance = tolerance};
     fet_merge_report r;
     fet_status st;
     int status;
 
-    if (!args_real(a, "tolerance", 1e-12, 1, 1e-5, &options.tolerance))
-        return EXIT_USAGE;
     st = fet_model_merge(m, &options, &r);
     if (st == FET_OK)
         st = fet_model_save(m, o->out);
@@ -68,13 +67,16 @@ static int run(args *a)
 {
     fet_tune_options o;
     fet_model *m = NULL;
+    double tolerance;
     void *keep;
     int status = options_apply(a, &o, &keep);
 
+    if (status < 0 && !args_real(a, "tolerance", 1e-12, 1, 1e-5, &tolerance))
+        status = EXIT_USAGE;
     if (status < 0)
         status = open_model(a, &o, &m);
     if (status < 0)
-        status = merge(a, &o, m);
+        status = merge(a, &o, tolerance, m);
     fet_model_close(m);
     fet_recipe_free(keep);
     return status;

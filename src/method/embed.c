@@ -57,7 +57,7 @@ static fet_status write(const sink *k, const fet__dataset *d, const char *arch, 
     fet_status st;
 
     if (paths && classes)
-        st = fet__safetensors_write(out, entries, 2, meta, (int)FET_COUNT(meta));
+        st = fet__sealed_write(out, entries, 2, meta, (int)FET_COUNT(meta));
     else
         st = FET_FAIL(FET_E_NOMEM, "no memory for the list of paths");
     free(paths);

@@ -40,6 +40,10 @@ static fet_status take_options(job *j)
     FET_TRY(need(j->o.out, "out (the RUN folder)"));
     if (j->o.resume)
         FET_TRY(fet__tune_from_run(&j->o, j->o.out, &j->kept, &found));
+    if (j->o.resume && !found && !fet__file_exists(j->o.out)) {
+        st = FET_FAIL(FET_E_IO, "%s: there is no run to resume", fet__show(j->o.out));
+        goto done;
+    }
     if (j->whole && !j->o.model)
         j->o.model = "none";
     FET_TRY(need(j->o.model, "model"));

@@ -452,10 +452,13 @@ static fet_status check_numbers(const fet_tune_options *o)
 
 fet_status fet__tune_check(fet_tune_options *o)
 {
-    fet_status st = check_numbers(o);
+    fet__model_options model;
+    float values[6];
+    fet_status st;
 
-    if (st != FET_OK)
-        return st;
+    FET_TRY(check_numbers(o));
+    FET_TRY(fet__model_options_from(&model, &o->model_options, o->seed,
+                                    values)); /* triples and sizes, before anything is opened */
     o->epochs = o->epochs ? o->epochs : 20;
     o->batch = o->batch ? o->batch : 32;
     o->lr = o->lr > 0 ? o->lr : 1e-3;
@@ -470,5 +473,6 @@ fet_status fet__tune_check(fet_tune_options *o)
     o->eval_every = o->eval_every ? o->eval_every : 1;
     if (o->schedule_lag && !o->schedule_by_epoch)
         return FET_FAIL(FET_E_ARG, "schedule-lag needs schedule-by-epoch");
-    return FET_OK;
+done:
+    return st;
 }

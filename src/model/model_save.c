@@ -24,7 +24,7 @@ static fet_status write(fet__model *m, const char *path, bool (*wanted)(const fe
         if (wanted(p))
             entries[used++] = (fet__entry){p->name, p->dtype, p->shape, p->data, p->bytes};
     }
-    FET_TRY(fet__safetensors_write(path, entries, used, meta, count));
+    FET_TRY(fet__sealed_write(path, entries, used, meta, count));
 done:
     fet__free(entries);
     return st;

@@ -44,6 +44,12 @@ typedef struct fet__meta_pair {
 fet_status fet__safetensors_write(const char *path, const fet__entry *entries, int count, const fet__meta_pair *meta,
                                   int meta_count);
 
+/* ---- seal.c ---------------------------------------------------------------------------------------------- */
+/* The same with a checksum of tensors and metadata as one more entry (fettle.checksum), which fet__tensors_open() holds
+ * the contents against. */
+fet_status fet__sealed_write(const char *path, const fet__entry *entries, int count, const fet__meta_pair *meta,
+                             int meta_count);
+
 /* ---- fingerprint.c --------------------------------------------------------------------------------------- */
 /* SHA-256 over tensors sorted by name (byte order): name, NUL, rank and sizes as little-endian int64, values as
  * little-endian float32. Entries for which skip(user, name) is true are left out. */

@@ -26,6 +26,10 @@ struct fet__tensors {
     int count, meta_count;
 };
 
+/* ---- seal.c ---------------------------------------------------------------------------------------------- */
+#define FET__SEAL "fettle.checksum"
+fet_status fet__seal_check(const fet__tensors *t);
+
 /* ---- safetensors.c --------------------------------------------------------------------------------------- */
 const char *fet__st_dtype_name(fet_dtype t); /* "F32" */
 

@@ -114,6 +114,12 @@ fet_status fet__tensors_open(fet__tensors **out, const char *path)
     }
     FET_TRY(fet__safetensors_parse(out, map.data, map.size, path));
     (*out)->map = map;
+    st = fet__seal_check(*out);
+    if (st != FET_OK) {
+        fet__tensors_close(*out);
+        *out = NULL;
+        return st;
+    }
 done:
     if (st != FET_OK && map.data)
         fet__map_close(&map);

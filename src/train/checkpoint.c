@@ -80,7 +80,7 @@ fet_status fet__checkpoint_write(const char *path, const fet__model *m, const fe
         }
         entries[count++] = (fet__entry){name, p->dtype, p->shape, p->data, p->bytes};
     }
-    FET_TRY(fet__safetensors_write(path, entries, count, &meta, 1));
+    FET_TRY(fet__sealed_write(path, entries, count, &meta, 1));
 done:
     free(text);
     json_decref(j);

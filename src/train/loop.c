@@ -107,7 +107,7 @@ static void watch_gradients(loop *l)
         if (square && *square != 0)
             l->s.alive[i] = '1';
     }
-    if (l->s.step + 1 == ALIVE_STEPS || l->s.step + 1 == l->steps)
+    if (l->s.step + 1 == ALIVE_STEPS)
         name_dead(l);
 }
 
@@ -321,6 +321,7 @@ static fet_status begin(loop *l, bool has_state)
         FET_TRY(FET_NEW(l->s.alive, l->step.trainable + 1));
         memset(l->s.alive, '0', (size_t)l->step.trainable);
     }
+    FET_TRY(fet__make_folder(l->folder.path)); /* not before all that can be refused was not */
     FET_TRY(fet__log_resume(&l->folder, &l->s));
     if (!has_state) {
         info = fet__program_describe(l->step.program);

@@ -58,7 +58,6 @@ fet_status fet__run_open(fet__run_folder *out, const char *path, bool resume, bo
         }
         fet__note("%s: the run had not begun yet; it begins now", fet__show(path));
     }
-    FET_TRY(fet__make_folder(path));
     *has_state = resume && fet__file_exists(out->state);
 done:
     if (st != FET_OK)

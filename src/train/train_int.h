@@ -31,7 +31,7 @@ void fet__run_state_fini(fet__run_state *s);
 typedef struct fet__run_folder {
     char *path, *state, *adapter, *best, *model, *log, *json, *report;
 } fet__run_folder;
-/* A new folder, or with `resume` an existing one that holds state.safetensors or at least run.json. */
+/* Looks only, the folder is made later: a new one, or with `resume` an existing one that holds state.safetensors or at least run.json. */
 fet_status fet__run_open(fet__run_folder *out, const char *path, bool resume, bool *has_state);
 void fet__run_close(fet__run_folder *r);
 fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fet__dataset *d,

@@ -1,0 +1,27 @@
+# Tests of the program as scripts use it, of the shared library's symbols, of the example, and of runs that are killed.
+set(cli_here ${CMAKE_CURRENT_LIST_DIR})
+pkg_check_modules(cli_test_jansson REQUIRED IMPORTED_TARGET jansson)
+add_executable(json_check ${cli_here}/json_check.c)
+target_link_libraries(json_check PRIVATE fettle_flags PkgConfig::cli_test_jansson)
+add_executable(hostile_pictures ${cli_here}/hostile_pictures.c ${PROJECT_SOURCE_DIR}/tests/unit/image_files.c)
+target_include_directories(hostile_pictures PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(hostile_pictures PRIVATE fettle_flags fet_image)
+
+# cli_script(NAME TIMEOUT ARGUMENT...): NAME.sh with the harness, the program and the JSON checker in front.
+function(cli_script name timeout)
+  add_test(NAME cli_${name} COMMAND sh ${cli_here}/${name}.sh ${cli_here}/harness.sh $<TARGET_FILE:fettle>
+    $<TARGET_FILE:json_check> ${ARGN})
+  set_tests_properties(cli_${name} PROPERTIES TIMEOUT ${timeout})
+endfunction()
+cli_script(usage 120 ${PROJECT_SOURCE_DIR}/recipes)
+cli_script(hostile 300 $<TARGET_FILE:hostile_pictures>)
+cli_script(path 300)
+cli_script(example 120 $<TARGET_FILE:tune_merge_predict>)
+
+fettle_test(cli_killed SOURCES ${cli_here}/test_cli_killed.c TIMEOUT 600)
+target_compile_definitions(test_cli_killed PRIVATE FETTLE_PROGRAM="$<TARGET_FILE:fettle>")
+add_dependencies(test_cli_killed fettle)
+
+add_test(NAME library_symbols COMMAND sh ${cli_here}/symbols.sh $<TARGET_FILE:fettle_shared> $<TARGET_FILE:fettle_static>
+  ${PROJECT_SOURCE_DIR}/include)
+set_tests_properties(library_symbols PROPERTIES TIMEOUT 60)

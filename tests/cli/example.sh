@@ -1,0 +1,17 @@
+#!/bin/sh
+# The example on the public headers tunes, merges and predicts.
+# example.sh HARNESS FETTLE JSON_CHECK EXAMPLE
+FETTLE=$2 JSON_CHECK=$3 example=$4
+. "$1"
+
+run 0 data synth --out shapes --per-class 8 --val-per-class 2
+run 0 train --arch vit:dim=32,depth=1,heads=2,patch=8,img=32 --data shapes/flat --out base --epochs 1 --quiet
+last="tune_merge_predict base shapes/sketch run IMAGE"
+"$example" base shapes/sketch run shapes/sketch/val/ring/0000.png >out 2>err || complain "the example failed"
+prints "trained " "merged; outputs differ by at most" "shapes/sketch/val/ring/0000.png: "
+run 0 eval --model run/merged.safetensors --data shapes/sketch
+status=0
+"$example" base nowhere run2 x >out 2>err || status=$?
+same "status of a failure" "$status" 1
+grep -q "nowhere: no such folder" err || complain "the example does not say what is wrong"
+finish

@@ -1,0 +1,141 @@
+#!/bin/sh
+# Usage: help names every flag, wrong use ends with 2 and one sentence that names the nearest right word.
+# usage.sh HARNESS FETTLE JSON_CHECK RECIPES
+FETTLE=$2 JSON_CHECK=$3
+export FETTLE_RECIPES=$4
+. "$1"
+
+run 2
+says "usage: fettle COMMAND"
+run 0 --help
+for c in tune train eval predict embed merge plan inspect convert list "data synth" "data check" "data stats" bench; do
+    prints "  $c "
+done
+run 0 --version
+prints "fettle 0." "cpu "
+run 2 tnue
+says "unknown command 'tnue'; the nearest is 'tune'"
+run 2 zzzzzzzz
+says "unknown command 'zzzzzzzz'"
+run 2 data sinth
+says "the nearest is 'data synth'"
+
+# help_of COMMAND FLAG...: --help shows each flag, an example, and no flag that the parser does not know.
+common="threads seed memory dtype json quiet help"
+model="model arch mean std interpolation crop-pct image"
+reading="val-fraction split-seed classes class-order max-pixels no-exif"
+training="epochs steps batch lr wd optimizer momentum nesterov amsgrad no-decay-1d schedule warmup lr-min warmup-start
+    schedule-epochs schedule-by-epoch schedule-lag every gamma clip smoothing drop-path augment drop-last eval-every save-every
+    check-finite recipe"
+help_of() {
+    command=$1
+    shift
+    # shellcheck disable=SC2086
+    run 0 $command --help
+    prints "usage: fettle $command" "example:" "fettle $command"
+    # shellcheck disable=SC2048
+    for flag in $* $common; do
+        grep -qE "^  --$flag( |\$)" out || complain "help of $command lacks --$flag"
+    done
+    known=$(printf '%s\n' $* $common | sort -u | wc -l)
+    shown=$(grep -c '^  --' out)
+    [ "$known" -eq "$shown" ] || complain "help of $command shows $shown flags, $known are tested"
+    grep -qE '^  --[a-z0-9-]+ .*(\[.+\]|\(required\))$' out || complain "help of $command shows no defaults"
+    [ "$(grep -cE '^  --.*(\[.+\]|\(required\))$' out)" -eq "$shown" ] || complain "a flag of $command shows no default"
+}
+help_of tune $model data adapter out resume $training $reading
+help_of train $model data out resume $training $reading
+help_of eval $model data adapter split batch $reading
+help_of predict $model adapter
+help_of embed $model data adapter out $reading
+help_of merge $model adapter out check tolerance
+help_of plan $model adapter data batch mode steps optimizer clip drop-path recipe
+help_of inspect arch
+help_of convert
+help_of list
+help_of "data synth" out classes domains per-class val-per-class size first-class
+help_of "data check" data $reading
+help_of "data stats" data size $reading
+help_of bench batch steps warmup mode profile
+
+usage() { # TEXT ARGUMENT...
+    text=$1
+    shift
+    run 2 "$@"
+    says "$text"
+    one_sentence
+}
+tune="tune --model none --arch vit:dim=32,depth=1,heads=2,patch=8,img=32 --data nowhere --adapter hydra --out run"
+usage "unknown flag --epocs; the nearest is --epochs" tune --epocs 3
+usage "unknown flag --zzzzzzzzzz" tune --zzzzzzzzzz
+usage "--lr needs a value" tune --lr
+usage "--lr needs a value" tune --lr --batch 3
+usage "--batch is given twice" tune --batch 3 --batch 4
+usage "--resume is a switch" tune --resume=7
+usage "flags begin with --" tune -x
+usage "--model is needed" tune
+usage "--data is needed" tune --model m
+usage "one word too many" tune --model m --data d --adapter a --out o extra
+usage "IMAGE... is needed" predict --model m
+usage "IN OUT is needed" convert one
+usage "none of: adapters models workloads recipes" list nothing
+usage "neither train nor infer" bench vit-hydra --mode both
+usage "the nearest is vit-hydra" bench vit-hydro
+usage "--threads '0'" list adapters --threads 0
+usage "--dtype 'bf16'" list adapters --dtype bf16
+usage "--tolerance 'x'" merge --model m --adapter a --out o --tolerance x
+# shellcheck disable=SC2086
+{
+    usage "batch '0'" $tune --batch 0
+    usage "batch 'many'" $tune --batch many
+    usage "lr 'nan'" $tune --lr nan
+    usage "lr '-1'" $tune --lr -1
+    usage "lr 'inf'" $tune --lr inf
+    usage "epochs '0'" $tune --epochs 0
+    usage "steps '0'" $tune --steps 0
+    usage "schedule 'cosin'" $tune --schedule cosin
+    usage "augment 'some'" $tune --augment some
+    usage "memory '12Q'" $tune --memory 12Q
+    usage "drop-path '1'" $tune --drop-path 1
+    usage "mean '1,2'" $tune --mean 1,2
+    usage "std" $tune --std 1,0,1
+    usage "no such recipe" $tune --recipe nowhere
+    usage "schedule-lag needs" $tune --schedule-lag
+}
+
+# Recipes: names of flags, errors with their line, the command line wins.
+printf 'epochs: 3\nbatsh: 4\n' >wrong.yaml
+usage "wrong.yaml:2: unknown option 'batsh'; the nearest is 'batch'" tune --recipe wrong.yaml --out o
+printf 'lr: fast\n' >wrong.yaml
+usage "wrong.yaml:1: lr 'fast'" tune --recipe wrong.yaml --out o
+printf 'lr: 1\nlr: 2\n' >wrong.yaml
+run 1 tune --recipe wrong.yaml --out o
+one_sentence
+run 0 list recipes
+prints vtab1k/cifar vtab1k/smallnorb_ele elevater default
+same "recipes of VTAB-1k" "$(grep -c '^vtab1k/' out)" 19
+for recipe in default elevater $(cut -d' ' -f1 out | grep vtab1k); do
+    run 1 tune --model none --arch vit:dim=32,depth=1,heads=2,patch=16,img=224 --data nowhere --recipe "$recipe" --out run
+    says "nowhere: no such folder" # so every key of the recipe was taken
+done
+
+# Lists and JSON.
+for what in adapters models workloads recipes; do
+    run 0 list $what --json
+    json
+done
+run 0 list adapters
+prints "hydra: " "rank" "preset=vtab" "lora: " "seqlora: " "bitfit: " "linear: " "full: "
+run 0 list models
+prints vit_base_patch16_224 vit_tiny_patch16_224
+run 0 list workloads
+prints vit-hydra vit-full
+if [ -w /dev/full ]; then
+    last="fettle list adapters >/dev/full"
+    status=0
+    "$FETTLE" list adapters >/dev/full 2>err || status=$?
+    : >out
+    same "status when the output cannot be written" "$status" 1
+    one_sentence
+fi
+finish
