@@ -113,11 +113,11 @@ static fet_status make_class_folder(const struct synth *s, const char *path, int
 /* Removes what exists of one class folder and, where they became empty, those around it. */
 static fet_status remove_class_folder(const struct synth *s, const char *path, int per_class)
 {
-    char *name = fet__format("%s/0000000000.png", path), *end = name ? name + strlen(path) + 1 : NULL;
+    char *name = fet__format("%s/-0000000000.png", path), *end = name ? name + strlen(path) + 1 : NULL;
     if (!name)
         return FET_E_NOMEM;
     for (int i = 0; i < per_class; i++) {
-        snprintf(end, sizeof "0000000000.png", "%04d.png", i);
+        snprintf(end, sizeof "-0000000000.png", "%04d.png", i);
         unlink(name);
     }
     for (size_t length = strlen(path); length >= strlen(s->folder); length--) {
