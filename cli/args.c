@@ -137,10 +137,11 @@ static int parse_flag(args *a, int argc, char **argv)
         return unknown_flag(a, name, length), 0;
     if (a->values[i])
         return usage_error(a, "--%s is given twice", a->flags[i]->name), 0;
-    if (!a->flags[i]->value && !value)
-        value = "true";
-    if (!a->flags[i]->value && strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
-        return usage_error(a, "--%s is a switch and takes no value", a->flags[i]->name), 0;
+    if (!a->flags[i]->value) {
+        value = value ? value : "true";
+        if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+            return usage_error(a, "--%s is a switch and takes no value", a->flags[i]->name), 0;
+    }
     if (!value && argc > 1 && strncmp(argv[1], "--", 2) != 0) {
         value = argv[1];
         words = 2;

@@ -132,14 +132,17 @@ static void print_three(const char *label, const json_t *v)
 
 static void print_stats(json_t *j)
 {
-    json_t *classes = json_object_get(j, "classes"), *counts;
-    const char *name;
+    json_t *classes = json_object_get(j, "classes");
+    void *at;
 
     printf("%-32s %8s %8s %8s\n", "class", "train", "val", "test");
-    json_object_foreach(classes, name, counts)
-        printf("%-32s %8lld %8lld %8lld\n", name, (long long)json_integer_value(json_object_get(counts, "train")),
+    for (at = json_object_iter(classes); at; at = json_object_iter_next(classes, at)) {
+        const json_t *counts = json_object_iter_value(at);
+        printf("%-32s %8lld %8lld %8lld\n", json_object_iter_key(at),
+               (long long)json_integer_value(json_object_get(counts, "train")),
                (long long)json_integer_value(json_object_get(counts, "val")),
                (long long)json_integer_value(json_object_get(counts, "test")));
+    }
     print_three("mean", json_object_get(j, "mean"));
     print_three("deviation", json_object_get(j, "std"));
 }

@@ -29,15 +29,16 @@ static void print_tensors(const json_t *list)
 
 static void print_metadata(json_t *meta)
 {
-    const char *key;
-    json_t *value;
+    void *at;
 
-    json_object_foreach(meta, key, value)
-    {
+    for (at = json_object_iter(meta); at; at = json_object_iter_next(meta, at)) {
+        const json_t *value = json_object_iter_value(at);
         char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        const char *plain = text ? text : json_string_value(value);
         char copy[160];
-        snprintf(copy, sizeof copy, "%s", text ? text : json_is_string(value) ? json_string_value(value) : "");
-        printf("  %-24s %s%s\n", shown(key), shown(copy), strlen(copy) == sizeof copy - 1 ? "..." : "");
+        snprintf(copy, sizeof copy, "%s", plain ? plain : "");
+        printf("  %-24s %s%s\n", shown(json_object_iter_key(at)), shown(copy),
+               plain && strlen(plain) >= sizeof copy ? "..." : "");
         free(text);
     }
 }

@@ -89,7 +89,7 @@ const char *shown(const char *s)
             p += sprintf(p, "\\x%02x", (unsigned char)*s);
         s++;
     }
-    strcpy(p, *s ? "..." : "");
+    memcpy(p, *s ? "..." : "", *s ? 4 : 1);
     return out;
 }
 

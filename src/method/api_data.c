@@ -175,7 +175,7 @@ fet_status fet_data_stats(char **json, const char *path, const fet_data_options 
     FET_TRY(fet__data_options_from(&options, o));
     options.one_class_too = true;
     FET_TRY(fet__dataset_open(&d, path, &options));
-    for (split = FET__TRAIN; d.count[split] == 0 && split < FET__TEST; split++)
+    for (split = FET__TRAIN; split < FET__TEST && d.count[split] == 0; split++)
         ;
     FET_TRY(fet__dataset_stats(mean, std, &d, split, &p));
     st = fet__json_out(json, stats_object(&d, mean, std, p.height));

@@ -73,7 +73,7 @@ fet_status fet__model_open_with(fet__model **out, const char *path, const fet_mo
 {
     fet__model_options options;
     fet__model *m = NULL;
-    float values[6];
+    float values[6] = {0};
     bool fresh;
     fet_status st;
 

@@ -11,14 +11,14 @@ enum kind { TEXT, INT, LONG, REAL, SWITCH, BYTES, SEED };
 
 typedef struct key {
     const char *name;
-    enum kind kind;
+    const char *words; /* of TEXT: the choices, or NULL for any text */
     size_t offset;
     double low, high; /* of numbers; low is left out of the range where `open` */
+    double zero;      /* what 0 is stored as, where a stored 0 means "default" */
+    enum kind kind;
     bool open;
-    bool minus;        /* a negative value stands for a default */
-    double zero;       /* what 0 is stored as, where a stored 0 means "default" */
-    const char *words; /* of TEXT: the choices, or NULL for any text */
-    bool place;        /* says where things lie, not what is done: a resume may give another */
+    bool minus; /* a negative value stands for a default */
+    bool place; /* says where things lie, not what is done: a resume may give another */
 } key;
 
 #define AT(member) offsetof(fet_tune_options, member)
@@ -453,7 +453,7 @@ static fet_status check_numbers(const fet_tune_options *o)
 fet_status fet__tune_check(fet_tune_options *o)
 {
     fet__model_options model;
-    float values[6];
+    float values[6] = {0};
     fet_status st;
 
     FET_TRY(check_numbers(o));

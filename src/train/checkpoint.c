@@ -103,7 +103,8 @@ static int64_t integer_from(const json_t *j, const char *key)
 
 static void eval_from(const json_t *j, fet__eval_result *e)
 {
-    *e = (fet__eval_result){real_from(j, "top1"), real_from(j, "top5"), real_from(j, "macro_f1"), real_from(j, "loss"), integer_from(j, "images"), 0};
+    *e = (fet__eval_result){real_from(j, "top1"), real_from(j, "top5"),      real_from(j, "macro_f1"),
+                            real_from(j, "loss"), integer_from(j, "images"), 0};
 }
 
 static fet_status state_from(const json_t *j, const char *path, fet__run_state *s)
@@ -112,13 +113,21 @@ static fet_status state_from(const json_t *j, const char *path, fet__run_state *
 
     if (integer_from(j, "format") != 1 || !alive || integer_from(j, "step") < 0 || integer_from(j, "epoch") < 0 ||
         integer_from(j, "epoch_step") < 0 || integer_from(j, "batch") < 1)
-        return FET_FAIL(FET_E_FORMAT, "%s: not the state of a run of this version (metadata fettle.state)", fet__show(path));
-    *s = (fet__run_state){.step = integer_from(j, "step"), .epoch = integer_from(j, "epoch"), .epoch_step = integer_from(j, "epoch_step"),
-                          .loss_sum = real_from(j, "loss_sum"), .loss_images = integer_from(j, "loss_images"),
-                          .skipped = integer_from(j, "skipped"), .best_epoch = integer_from(j, "best_epoch"),
-                          .last_train_loss = real_from(j, "last_train_loss"), .seconds = real_from(j, "seconds"),
-                          .log_bytes = integer_from(j, "log_bytes"), .memory = integer_from(j, "memory"),
-                          .threads = (int)integer_from(j, "threads"), .batch = (int)integer_from(j, "batch")};
+        return FET_FAIL(FET_E_FORMAT, "%s: not the state of a run of this version (metadata fettle.state)",
+                        fet__show(path));
+    *s = (fet__run_state){.step = integer_from(j, "step"),
+                          .epoch = integer_from(j, "epoch"),
+                          .epoch_step = integer_from(j, "epoch_step"),
+                          .loss_sum = real_from(j, "loss_sum"),
+                          .loss_images = integer_from(j, "loss_images"),
+                          .skipped = integer_from(j, "skipped"),
+                          .best_epoch = integer_from(j, "best_epoch"),
+                          .last_train_loss = real_from(j, "last_train_loss"),
+                          .seconds = real_from(j, "seconds"),
+                          .log_bytes = integer_from(j, "log_bytes"),
+                          .memory = integer_from(j, "memory"),
+                          .threads = (int)integer_from(j, "threads"),
+                          .batch = (int)integer_from(j, "batch")};
     eval_from(json_object_get(j, "last"), &s->last);
     eval_from(json_object_get(j, "best"), &s->best);
     s->alive = fet__strdup(alive);
@@ -132,7 +141,8 @@ static fet_status read_state(const fet__tensors *t, const char *path, fet__run_s
     fet_status st;
 
     if (!j)
-        return FET_FAIL(FET_E_FORMAT, "%s: no state of a run (metadata fettle.state is %s)", fet__show(path), text ? "not JSON" : "absent");
+        return FET_FAIL(FET_E_FORMAT, "%s: no state of a run (metadata fettle.state is %s)", fet__show(path),
+                        text ? "not JSON" : "absent");
     st = state_from(j, path, s);
     json_decref(j);
     return st;

@@ -8,8 +8,13 @@
 
 fet__optimizer_options fet__optimizer_defaults(void)
 {
-    return (fet__optimizer_options){
-        .kind = FET__ADAMW, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .alpha = 0.99, .weight_decay = 1e-4};
+    return (fet__optimizer_options){.kind = FET__ADAMW,
+                                    .momentum = 0.9,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.999,
+                                    .eps = 1e-8,
+                                    .alpha = 0.99,
+                                    .weight_decay = 1e-4};
 }
 
 bool fet__optimizer_parse(const char *name, fet__optimizer_options *o)
@@ -145,8 +150,8 @@ static fet__node *host_scalar(update *u, const char *name)
     return fet__input(u->g, name, FET_F32, fet__shape_scalar());
 }
 
-fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, fet__params *store, fet__node *const *params,
-                                fet__node *const *grads, int count)
+fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, fet__params *store,
+                                fet__node *const *params, fet__node *const *grads, int count)
 {
     update u = {.o = o, .g = g, .store = store};
     fet__node *total = NULL, *norm, *factor = NULL;

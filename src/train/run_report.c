@@ -107,7 +107,8 @@ static void summary(fet__text *page, fet__arena *a, fet__model *m, const fet__da
     fet__text_fini(&arch);
 }
 
-fet_status fet__run_report(const fet__run_folder *r, fet__model *m, const fet__dataset *d, const fet__loop_result *result)
+fet_status fet__run_report(const fet__run_folder *r, fet__model *m, const fet__dataset *d,
+                           const fet__loop_result *result)
 {
     log_table t = {0};
     fet__text page = {0};

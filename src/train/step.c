@@ -84,7 +84,9 @@ done:
 
 fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o)
 {
-    fet__program_options program = {.memory = o->memory, .reference = o->reference, .check_finite = o->check_finite,
+    fet__program_options program = {.memory = o->memory,
+                                    .reference = o->reference,
+                                    .check_finite = o->check_finite,
                                     .require_finite = o->optimizer ? "loss" : NULL};
     fet_status st;
 

@@ -11,13 +11,14 @@
 /* ---- optimizer.c (common), sgd.c, adam.c, rmsprop.c ------------------------------------------------------------ */
 typedef struct fet__optimizer_options {
     enum { FET__SGD, FET__ADAM, FET__ADAMW, FET__RMSPROP } kind;
-    double momentum, dampening; bool nesterov; /* SGD; momentum also RMSprop */
-    double beta1, beta2, eps;                  /* Adam, AdamW; eps also RMSprop */
-    double alpha;                              /* RMSprop */
+    double momentum, dampening;
+    bool nesterov;            /* SGD; momentum also RMSprop */
+    double beta1, beta2, eps; /* Adam, AdamW; eps also RMSprop */
+    double alpha;             /* RMSprop */
     bool amsgrad;
-    double weight_decay;   /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled, p *= 1 - lr wd first */
+    double weight_decay;      /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled, p *= 1 - lr wd first */
     bool decay_matrices_only; /* no decay on tensors of rank < 2 (biases, norms) */
-    double clip;           /* > 0: global L2 norm; coefficient min(1, clip / (norm + 1e-6)) */
+    double clip;              /* > 0: global L2 norm; coefficient min(1, clip / (norm + 1e-6)) */
 } fet__optimizer_options;
 fet__optimizer_options fet__optimizer_defaults(void); /* AdamW 0.9 0.999 1e-8, weight decay 1e-4, no clipping */
 bool fet__optimizer_parse(const char *name, fet__optimizer_options *o);
@@ -26,28 +27,28 @@ bool fet__optimizer_parse(const char *name, fet__optimizer_options *o);
 void fet__optimizer_bind(const fet__optimizer_options *o, fet__program *p, int64_t step, double lr);
 /* Add the update to the graph: states "optim.NAME.m" etc. in `store`, assigns to the parameters and states. Outputs "grad_norm" and
  * "grad_sq.I", the squared norm of gradient I, both before clipping. */
-fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, fet__params *store, fet__node *const *params,
-                                fet__node *const *grads, int count);
+fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, fet__params *store,
+                                fet__node *const *params, fet__node *const *grads, int count);
 
 /* ---- schedule.c --------------------------------------------------------------------------------------------------- */
 typedef struct fet__schedule {
     enum { FET__COSINE, FET__STEP, FET__CONSTANT, FET__POLY, FET__EXP, FET__LINEAR } kind;
-    double base, min;       /* learning rate at the peak and at the end */
-    double total;           /* length of the decay, in the unit of t (epochs or steps) */
-    double warmup;          /* length of the warm-up in the same unit; 0: none */
-    double warmup_start;    /* rate at t = 0, absolute */
-    bool prefix;            /* true: decay counts from the end of warm-up (t - warmup); false: from 0 (timm's default) */
-    double gamma;           /* STEP, EXP: factor */
-    double milestones[16];  /* STEP: times; a repeated one counts twice */
+    double base, min;      /* learning rate at the peak and at the end */
+    double total;          /* length of the decay, in the unit of t (epochs or steps) */
+    double warmup;         /* length of the warm-up in the same unit; 0: none */
+    double warmup_start;   /* rate at t = 0, absolute */
+    bool prefix;           /* true: decay counts from the end of warm-up (t - warmup); false: from 0 (timm's default) */
+    double gamma;          /* STEP, EXP: factor */
+    double milestones[16]; /* STEP: times; a repeated one counts twice */
     int milestone_count;
-    double every;           /* STEP: when > 0, floor(t / every) instead of milestones */
-    double power;           /* POLY */
+    double every; /* STEP: when > 0, floor(t / every) instead of milestones */
+    double power; /* POLY */
 } fet__schedule;
 double fet__schedule_at(const fet__schedule *s, double t);
 
 /* ---- step.c: a training or evaluation program for a model ------------------------------------------------------------ */
 typedef struct fet__step_options {
-    int batch;              /* images of one run */
+    int batch; /* images of one run */
     bool train;
     double smoothing, drop_path;
     const fet__optimizer_options *optimizer; /* NULL: evaluation */
@@ -63,9 +64,9 @@ typedef struct fet__step {
     float *images;
     int32_t *labels, *step;
     const float *loss, *logits, *features, *grad_norm;
-    int trainable;          /* tensors */
+    int trainable; /* tensors */
     int64_t trainable_values;
-    fet__param **params;    /* the trainable ones, in store order; [trainable] */
+    fet__param **params; /* the trainable ones, in store order; [trainable] */
 } fet__step;
 fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o);
 void fet__step_fini(fet__step *s);
@@ -78,7 +79,8 @@ typedef struct fet__eval_result {
     int64_t images, skipped;
 } fet__eval_result;
 fet__preprocess fet__model_preprocess(const fet__model *m); /* how the model wants its pictures, for the data layer */
-fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch, int64_t memory);
+fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch,
+                         int64_t memory);
 
 /* ---- run_folder.c, checkpoint.c, loop.c ------------------------------------------------------------------------------ */
 typedef struct fet__progress {
@@ -86,23 +88,24 @@ typedef struct fet__progress {
     double loss, lr, images_per_s, seconds_left, top1; /* top1 < 0: not evaluated yet */
 } fet__progress;
 typedef struct fet__loop_options {
-    const char *out;          /* RUN */
+    const char *out; /* RUN */
     bool resume;
-    int64_t epochs, steps;    /* steps > 0 ends there, whatever epochs say */
+    int64_t epochs, steps; /* steps > 0 ends there, whatever epochs say */
     int batch;
-    fet__schedule schedule;   /* base, min, warmup filled in; total is set by the loop (epochs) when 0 */
-    bool schedule_per_epoch;  /* t is the epoch, as in the reference recipes; false: t in fractions of an epoch at each step */
-    bool schedule_lag;        /* with it: epoch e runs at the rate of epoch max(e - 1, 0) (methods/hydra.md 4.4) */
+    fet__schedule schedule; /* base, min, warmup filled in; total is set by the loop (epochs) when 0 */
+    bool
+        schedule_per_epoch; /* t is the epoch, as in the reference recipes; false: t in fractions of an epoch at each step */
+    bool schedule_lag;      /* with it: epoch e runs at the rate of epoch max(e - 1, 0) (methods/hydra.md 4.4) */
     fet__optimizer_options optimizer;
     fet__augment augment;
-    bool drop_last;           /* leave out an epoch's last incomplete batch */
-    int64_t eval_every;       /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
+    bool drop_last;     /* leave out an epoch's last incomplete batch */
+    int64_t eval_every; /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     double smoothing, drop_path;
-    double save_seconds;      /* between saves within an epoch; 0: 60 */
+    double save_seconds; /* between saves within an epoch; 0: 60 */
     uint64_t seed;
     int64_t memory;
     bool check_finite, whole_model; /* whole_model: also writes model.safetensors (train) */
-    const char *config_json;  /* what run.json records as "options": the command's, one JSON object */
+    const char *config_json;        /* what run.json records as "options": the command's, one JSON object */
     void (*progress)(void *user, const fet__progress *p);
     void *user;
     const volatile int *stop; /* set to a signal number by a handler: save and return FET_E_INTERRUPTED */
