@@ -21,9 +21,14 @@ static fet__site *new_site(fet__build *b, int kind, const char *name)
         b->sites = grown;
         b->site_capacity = capacity;
     }
+    name = fet__arena_format(fet__graph_arena(b->g), "%s%s%s", b->prefix, b->prefix[0] && name[0] ? "." : "", name);
+    if (!name) {
+        fet__graph_fail(b->g, FET_E_NOMEM, "no memory for the list of layers");
+        return NULL;
+    }
     s = &b->sites[b->site_count++];
     s->kind = kind;
-    s->name = fet__arena_format(fet__graph_arena(b->g), "%s%s%s", b->prefix, b->prefix[0] && name[0] ? "." : "", name);
+    s->name = name;
     return s;
 }
 
@@ -71,8 +76,9 @@ fet__node *fet__nn_linear(fet__build *b, const char *name, fet__node *x, int64_t
         s->out = out;
         s->part_count = o->part_count;
         for (i = 0; i < o->part_count; i++)
-            s->part[i] = part_name(b, s->name, o->part[i]);
-        if (b->hooks && b->hooks->linear)
+            if (!(s->part[i] = part_name(b, s->name, o->part[i])))
+                fet__graph_fail(b->g, FET_E_NOMEM, "no memory for the parts of %s", s->name);
+        if (b->hooks && b->hooks->linear && fet__graph_status(b->g) == FET_OK)
             y = b->hooks->linear(b->hooks->user, b, s, x, y);
     }
     fet__leave(b);

@@ -9,16 +9,16 @@
 /* One golden (file or folder) being checked. A kind calls parity_compare for each expected tensor; any
  * failure of the work itself is returned as a status with its message. */
 typedef struct parity_case {
-    const char *path;        /* the file, or the folder for kinds without safetensors */
-    const char *folder;      /* where it lies; base_file is beside it */
-    fet__tensors *t;         /* NULL for folder kinds */
-    int compared;            /* tensors compared so far; a kind that compares nothing fails */
-    double worst;            /* largest error over its tolerance so far; > 1 fails */
+    const char *path;   /* the file, or the folder for kinds without safetensors */
+    const char *folder; /* where it lies; base_file is beside it */
+    fet__tensors *t;    /* NULL for folder kinds */
+    int compared;       /* tensors compared so far; a kind that compares nothing fails */
+    double worst;       /* largest error over its tolerance so far; > 1 fails */
     double worst_error, worst_tolerance;
     char worst_name[160];
-    bool *seen;              /* per entry of t: compared or noted; main.c fails a golden of which a result was forgotten */
-    bool reference;          /* run graphs by the reference kernels alone, in double where the kind builds the graph */
-    double **record;         /* not NULL: keep what would be compared, per entry of t (tests/golden makes goldens so) */
+    bool *seen;      /* per entry of t: compared or noted; main.c fails a golden of which a result was forgotten */
+    bool reference;  /* run graphs by the reference kernels alone, in double where the kind builds the graph */
+    double **record; /* not NULL: keep what would be compared, per entry of t (tests/golden makes goldens so) */
 } parity_case;
 
 /* Metadata as number or text; the defaults are for absent keys. */
@@ -42,9 +42,9 @@ fet_status parity_compare_one(parity_case *c, const char *name, double actual, p
 void parity_note(parity_case *c, const char *name, double error, double tolerance);
 
 typedef struct parity_kind {
-    const char *kind;        /* "data.resize" */
+    const char *kind; /* "data.resize" */
     fet_status (*run)(parity_case *c);
-    const char *folder;      /* not NULL: for what is no safetensors: the end of its path, e.g. "images/bad" */
+    const char *folder; /* not NULL: for what is no safetensors: the end of its path, e.g. "images/bad" */
 } parity_kind;
 extern const parity_kind parity_kinds[]; /* kinds.c: ended by kind NULL */
 

@@ -400,6 +400,53 @@ static void broken_metadata(void **state)
     fet__model_close(m);
 }
 
+/* Allocations of opening, attaching, merging and saving may fail: a failure in words, and nothing is kept. */
+static fet_status whole_way(const char *base, const char *adapter, const char *out)
+{
+    fet__model_options o = {.crop_pct = -1};
+    fet__model *m = NULL;
+    fet__text list = {0};
+    fet_status st;
+
+    FET_TRY(fet__model_open(&m, base, &o));
+    FET_TRY(fet__model_attach_file(m, adapter));
+    FET_TRY(fet__model_merge(m, &list));
+    FET_TRY(list.failed ? FET_E_NOMEM : FET_OK);
+    FET_TRY(fet__model_save(m, out, NULL, 0));
+done:
+    fet__text_fini(&list);
+    fet__model_close(m);
+    return st;
+}
+
+static void without_memory(void **state)
+{
+    const char *base = in_folder("base5.safetensors"), *file = in_folder("adapter5.safetensors"),
+               *out = in_folder("out5.safetensors");
+    fet__model *m = tiny(TINY);
+    fet_status st = FET_E_NOMEM;
+    uint64_t held, n;
+
+    (void)state;
+    assert_ok(fet__model_save(m, base, NULL, 0));
+    fet__model_close(m);
+    m = open_file(base, NULL);
+    assert_ok(fet__model_attach(m, "lora:at=attn.q+mlp.fc2,rank=2"));
+    assert_ok(fet__model_save_adapter(m, file, NULL, 0));
+    fet__model_close(m);
+    assert_ok(whole_way(base, file, out));
+    held = fet__alloc_bytes();
+    for (n = 1; n < 100000 && st != FET_OK; n += 1 + n / 16) {
+        fet__alloc_fail_after(n);
+        st = whole_way(base, file, out);
+        fet__alloc_fail_after(0);
+        if (st != FET_OK && st != FET_E_NOMEM)
+            fail_msg("allocation %llu failed with %d: %s", (unsigned long long)n, st, fet_error_message());
+        assert_int_equal(fet__alloc_bytes(), held);
+    }
+    assert_true(n > 100 && st == FET_OK);
+}
+
 static void none_needs_an_architecture(void **state)
 {
     (void)state;
@@ -423,6 +470,7 @@ int main(void)
         cmocka_unit_test(merged_models_refuse_their_adapter),
         cmocka_unit_test(altered_adapters),
         cmocka_unit_test(broken_metadata),
+        cmocka_unit_test(without_memory),
         cmocka_unit_test(none_needs_an_architecture),
     };
     return cmocka_run_group_tests_name("model.files", tests, make_folder, remove_folder);
