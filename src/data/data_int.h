@@ -111,7 +111,7 @@ void fet__image_cache_destroy(fet__image_cache *c);
 typedef void (*fet__each_fn)(void *user, int worker, int64_t i);
 void fet__each(int64_t count, int threads, fet__each_fn fn, void *user);
 
-/* ---- shapes.c -------------------------------------------------------------------------------------------- */
+/* ---- synth_shapes.c -------------------------------------------------------------------------------------------- */
 #define FET__SHAPES 10
 #define FET__STYLES 4
 extern const char *const fet__shape_names[FET__SHAPES];

@@ -1,4 +1,4 @@
-/* `data synth`: OUT/DOMAIN/{train,val}/CLASS/NNNN.png, pictures of shapes.c. Each picture depends on the seed and on
+/* `data synth`: OUT/DOMAIN/{train,val}/CLASS/NNNN.png, pictures of synth_shapes.c. Each picture depends on the seed and on
  * its own path alone: not on the thread count, nor on how many others there are. OUT appears as a whole or not at all:
  * it is built under a temporary name beside it. */
 #include "data/data_int.h"

@@ -1,3 +1,4 @@
+/* What the tests of the x86 kernels share: buffers with guard values, running a row, comparing with the reference. */
 #include "x86_testing.h"
 
 #include <math.h>

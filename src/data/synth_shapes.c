@@ -14,9 +14,10 @@
 #define PI 3.14159265358979323846
 
 /* What is drawn of every picture; a style takes of it what it needs. */
-#define SIZE_LOW 0.42
-#define SIZE_HIGH 0.72
-#define TURN (PI / 5) /* at most, either way */
+#define SIZE_LOW 0.5
+#define SIZE_HIGH 0.75
+#define TURN (PI / 8) /* at most, either way */
+#define WANDER 0.6     /* share of the free room that the centre moves in */
 
 typedef struct point {
     double x, y;
@@ -249,7 +250,10 @@ static void draw_pair(double a[3], double b[3], fet__rng *r, double contrast)
 static void draw_colours(struct scene *s, fet__rng *r)
 {
     switch (s->style) {
-    case 0: draw_pair(s->colour[0], s->colour[1], r, 0.3); break;
+    case 0: /* dark on light: with either way round, a small model needs thousands of pictures to see the shape */
+        draw_colour(s->colour[0], r, 0.6, 1);
+        draw_colour(s->colour[1], r, 0, 0.4);
+        break;
     case 1:
         draw_colour(s->colour[0], r, 0.8, 1);
         mix(s->second[0], s->colour[0], (const double[3]){0.45, 0.42, 0.35}, 0.5);
@@ -276,7 +280,7 @@ static struct scene draw_scene(int shape, int style, fet__rng *r)
 {
     struct scene s = {.shape = shape, .style = style};
     s.size = fet__rng_uniform(r, SIZE_LOW, SIZE_HIGH);
-    double room = 0.95 - s.size; /* the shape stays in the picture */
+    double room = WANDER * (0.95 - s.size); /* the shape stays in the picture */
     s.centre.x = fet__rng_uniform(r, -room, room);
     s.centre.y = fet__rng_uniform(r, -room, room);
     double turn = fet__rng_uniform(r, -TURN, TURN), angle = fet__rng_uniform(r, 0, 2 * PI);
