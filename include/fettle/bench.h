@@ -9,18 +9,18 @@ extern "C" {
 #endif
 
 typedef struct fet_bench_options {
-    const char *workload; /* "vit-hydra", "vit-full" */
-    int train;            /* not 0: a training step; 0: inference of the merged model */
+    const char *workload;     /* "vit-hydra", "vit-full" */
+    int train;                /* not 0: a training step; 0: inference of the merged model */
     int batch, steps, warmup; /* 0: 16, 5, 1 (warm-up in steps) */
     int64_t memory;
-    int profile;          /* not 0: time per kernel in *text */
+    int profile; /* not 0: time per kernel in *text */
     uint64_t seed;
 } fet_bench_options;
 typedef struct fet_bench_result {
     double median_s, min_s, images_per_s;
     int64_t peak_rss_mib, planned_mib;
-    double gflops_per_image;  /* needed operations */
-    double gflops;            /* reached: needed operations over the median time */
+    double gflops_per_image; /* needed operations */
+    double gflops;           /* reached: needed operations over the median time */
 } fet_bench_result;
 /* Random images and weights, as the PyTorch peer does. `text` may be NULL; else caller frees. */
 FET_API fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **text);

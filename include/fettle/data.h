@@ -10,11 +10,11 @@ extern "C" {
 
 /* How a data set is read. Zero-initialised means defaults. */
 typedef struct fet_data_options {
-    double val_fraction;      /* share split off when there is no val/; 0: 0.1; < 0: nothing is split off */
-    const char *classes;      /* "a,b,c" keeps these; NULL: all */
-    const char *class_order;  /* "byte" (default) or "natural" */
-    int64_t max_pixels;       /* of one image; 0: 200 million */
-    int ignore_exif;          /* not 0: orientation as stored */
+    double val_fraction;     /* share split off when there is no val/; 0: 0.1; < 0: nothing is split off */
+    const char *classes;     /* "a,b,c" keeps these; NULL: all */
+    const char *class_order; /* "byte" (default) or "natural" */
+    int64_t max_pixels;      /* of one image; 0: 200 million */
+    int ignore_exif;         /* not 0: orientation as stored */
     uint64_t seed;
 } fet_data_options;
 
@@ -35,7 +35,8 @@ typedef struct fet_data_report {
 } fet_data_report;
 /* Decode every image; each finding goes to `line`. FET_E_VERIFY when something was found that spoils training (unreadable images, empty classes,
  * leaks). */
-FET_API fet_status fet_data_check(fet_data_report *out, const char *path, const fet_data_options *o, fet_line_fn line, void *user);
+FET_API fet_status fet_data_check(fet_data_report *out, const char *path, const fet_data_options *o, fet_line_fn line,
+                                  void *user);
 
 /* Counts a class and split, per-channel mean and deviation over train (resized to `size`, 0: 64), as JSON. Caller frees with fet_free. */
 FET_API fet_status fet_data_stats(char **json, const char *path, const fet_data_options *o, int size);

@@ -18,14 +18,14 @@ typedef struct fet_model fet_model;
 
 /* Zero-initialised means defaults throughout. */
 typedef struct fet_model_options {
-    const char *arch;          /* "vit_base_patch16_224" or "vit:dim=64,depth=3,..."; NULL: recognised from the tensors */
-    const float *mean, *std;   /* three values each; NULL: the file's, else the family's */
+    const char *arch;        /* "vit_base_patch16_224" or "vit:dim=64,depth=3,..."; NULL: recognised from the tensors */
+    const float *mean, *std; /* three values each; NULL: the file's, else the family's */
     const char *mean_text, *std_text; /* the same as "0.5,0.5,0.5", used where mean or std is NULL */
     const char *interpolation; /* nearest box bilinear hamming bicubic lanczos; NULL: the file's, else the family's */
-    double crop_pct;           /* in (0, 1]; 0: the file's, else the family's; < 0: resize to the exact size without cropping */
-    int image;                 /* input height and width in pixels; 0: the model's own. A position embedding is resampled */
-    int classes;               /* with path "none": size of the head; 0: 1000 */
-    uint64_t seed;             /* initial values with path "none" */
+    double crop_pct; /* in (0, 1]; 0: the file's, else the family's; < 0: resize to the exact size without cropping */
+    int image;       /* input height and width in pixels; 0: the model's own. A position embedding is resampled */
+    int classes;     /* with path "none": size of the head; 0: 1000 */
+    uint64_t seed;   /* initial values with path "none" */
 } fet_model_options;
 
 /* Open a checkpoint (.safetensors), a RUN folder that holds model.safetensors, or "none" (random weights; needs options->arch).
@@ -38,10 +38,10 @@ FET_API void fet_model_close(fet_model *m); /* accepts NULL */
 FET_API fet_status fet_model_attach(fet_model *m, const char *path);
 
 /* Borrowed texts, valid until the model changes or closes. */
-FET_API const char *fet_model_arch(const fet_model *m);             /* canonical: fet_model_options.arch takes it back */
-FET_API int fet_model_class_count(const fet_model *m);              /* outputs of the head; 0: no head */
+FET_API const char *fet_model_arch(const fet_model *m); /* canonical: fet_model_options.arch takes it back */
+FET_API int fet_model_class_count(const fet_model *m);  /* outputs of the head; 0: no head */
 FET_API const char *fet_model_class_name(const fet_model *m, int i); /* NULL when the file names no classes */
-FET_API int64_t fet_model_parameters(const fet_model *m);           /* values, adapter included */
+FET_API int64_t fet_model_parameters(const fet_model *m);            /* values, adapter included */
 FET_API int64_t fet_model_feature_size(const fet_model *m);
 
 /* Write a whole model as safetensors with fettle's metadata, atomically. FET_E_ARG while an unmerged adapter is attached. */
@@ -52,10 +52,10 @@ FET_API fet_status fet_model_save(fet_model *m, const char *path);
 FET_API fet_status fet_model_predict(fet_model *m, const char *const *paths, int count, float *probability);
 
 typedef struct fet_merge_options {
-    const char *check;   /* data set whose validation images are compared; NULL: 8 seeded random images */
-    double tolerance;    /* of the largest logit; 0: 1e-5 */
+    const char *check; /* data set whose validation images are compared; NULL: 8 seeded random images */
+    double tolerance;  /* of the largest logit; 0: 1e-5 */
     uint64_t seed;
-    int64_t memory;      /* bytes; 0: what is free */
+    int64_t memory; /* bytes; 0: what is free */
 } fet_merge_options;
 typedef struct fet_merge_report {
     double max_abs_diff, max_abs_logit, top1_agreement; /* logits of adapted and merged model */

@@ -14,17 +14,17 @@ extern "C" {
 #endif
 
 /* Code, number, exit status of the program, text. */
-#define FET_STATUS_MAP(X)                                                      \
-    X(FET_OK, 0, 0, "success")                                                 \
-    X(FET_E_ARG, -1, 2, "invalid argument")                                    \
-    X(FET_E_FORMAT, -2, 1, "malformed or unsuitable file")                     \
-    X(FET_E_IO, -3, 1, "input/output error")                                   \
-    X(FET_E_NOMEM, -4, 1, "out of memory or over the memory budget")           \
-    X(FET_E_NOMATCH, -5, 1, "nothing matched")                                 \
-    X(FET_E_VERIFY, -6, 3, "results differ beyond the tolerance")              \
-    X(FET_E_NUMERIC, -7, 1, "a value is not finite")                           \
-    X(FET_E_INTERRUPTED, -8, 130, "interrupted")                               \
-    X(FET_E_DATA, -9, 1, "unsuitable data")                                    \
+#define FET_STATUS_MAP(X)                                                                                              \
+    X(FET_OK, 0, 0, "success")                                                                                         \
+    X(FET_E_ARG, -1, 2, "invalid argument")                                                                            \
+    X(FET_E_FORMAT, -2, 1, "malformed or unsuitable file")                                                             \
+    X(FET_E_IO, -3, 1, "input/output error")                                                                           \
+    X(FET_E_NOMEM, -4, 1, "out of memory or over the memory budget")                                                   \
+    X(FET_E_NOMATCH, -5, 1, "nothing matched")                                                                         \
+    X(FET_E_VERIFY, -6, 3, "results differ beyond the tolerance")                                                      \
+    X(FET_E_NUMERIC, -7, 1, "a value is not finite")                                                                   \
+    X(FET_E_INTERRUPTED, -8, 130, "interrupted")                                                                       \
+    X(FET_E_DATA, -9, 1, "unsuitable data")                                                                            \
     X(FET_E_BUG, -10, 1, "internal error")
 
 typedef enum fet_status {

@@ -47,8 +47,8 @@ typedef struct fet_tune_options {
     int64_t eval_every;     /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     double save_every;      /* seconds between saves, besides one at every epoch; 0: 60 */
     uint64_t seed;
-    int64_t memory;         /* budget in bytes; 0: what is free */
-    int check_finite;       /* look at every node's result */
+    int64_t memory;   /* budget in bytes; 0: what is free */
+    int check_finite; /* look at every node's result */
     fet_model_options model_options;
     fet_data_options data_options;
     void (*progress)(void *user, const fet_train_progress *p); /* every step; NULL: none */
@@ -59,15 +59,15 @@ typedef struct fet_tune_options {
 typedef struct fet_eval_result {
     double top1, top5, macro_f1, loss; /* fractions of 1; NAN when undefined */
     int64_t images;
-    int64_t skipped;                   /* unreadable images that were left out */
+    int64_t skipped; /* unreadable images that were left out */
 } fet_eval_result;
 
 typedef struct fet_tune_result {
     int64_t steps, epochs, images_skipped;
     double train_loss, seconds, images_per_s;
-    fet_eval_result last, best;        /* on the validation split; images 0 when there is none */
+    fet_eval_result last, best; /* on the validation split; images 0 when there is none */
     int64_t best_epoch;
-    int64_t trainable, parameters;     /* values, not tensors */
+    int64_t trainable, parameters; /* values, not tensors */
     int64_t planned_bytes;
 } fet_tune_result;
 
@@ -88,11 +88,13 @@ FET_API fet_status fet_tune_recipe(fet_tune_options *o, const char *path, void *
 FET_API void fet_recipe_free(void *keep);
 
 /* Evaluate on a split ("train", "val", "test"; NULL: val). Labels follow the model's class names when it has them. */
-FET_API fet_status fet_evaluate(fet_model *m, const char *data, const char *split, const fet_data_options *o, int batch, fet_eval_result *out);
+FET_API fet_status fet_evaluate(fet_model *m, const char *data, const char *split, const fet_data_options *o, int batch,
+                                fet_eval_result *out);
 
 /* Features before the head for every image of all splits, written as safetensors: "features" [N, D] f32, "labels" [N] i64, and metadata
  * "paths" and "classes" (JSON lists). */
-FET_API fet_status fet_embed(fet_model *m, const char *data, const fet_data_options *o, const char *out, int64_t *images);
+FET_API fet_status fet_embed(fet_model *m, const char *data, const fet_data_options *o, const char *out,
+                             int64_t *images);
 
 /* The training step's plan as text (with `steps`, every step) and totals, before anything runs. Caller frees *text with fet_free. */
 typedef struct fet_plan_report {

@@ -15,14 +15,15 @@ typedef struct fet__preset {
 } fet__preset;
 
 typedef struct fet__adapter_class {
-    const char *name;                     /* "hydra" */
-    const char *help;                     /* one line */
-    const fet__option *options;           /* ended by key NULL; NULL: none */
-    const fet__preset *presets;           /* ended by name NULL; NULL: none */
-    size_t config_bytes;                  /* of the struct behind adapter->config */
+    const char *name;                         /* "hydra" */
+    const char *help;                         /* one line */
+    const fet__option *options;               /* ended by key NULL; NULL: none */
+    const fet__preset *presets;               /* ended by name NULL; NULL: none */
+    size_t config_bytes;                      /* of the struct behind adapter->config */
     fet_status (*configure)(fet__adapter *a); /* options -> config, with checks that name the option */
-    fet__hooks hooks;                     /* user is the fet__adapter */
-    bool (*trains)(const fet__adapter *a, const fet__param *p); /* base parameters that train besides the head; NULL: none */
+    fet__hooks hooks;                         /* user is the fet__adapter */
+    bool (*trains)(const fet__adapter *a,
+                   const fet__param *p); /* base parameters that train besides the head; NULL: none */
     /* Write the site's branches into its plain weights (double arithmetic) and drop its adapter parameters. A bias that the layer lacks is
      * added. NULL: the adapter does not merge, for the reason in `merge_refusal`; selection-only adapters merge trivially (nothing to do). */
     fet_status (*merge)(fet__adapter *a, fet__params *store, const fet__site *s);
@@ -55,14 +56,15 @@ fet_status fet__adapter_select(fet__adapter *a, fet__params *store, const char *
 /* After a graph was built with the adapter's hooks: FET_E_NOMATCH naming `at` and some layer names when it acted nowhere though it should. */
 fet_status fet__adapter_check_used(const fet__adapter *a, const fet__build *b);
 /* Merge all sites in `sites`. */
-fet_status fet__adapter_merge(fet__adapter *a, fet__params *store, const fet__site *sites, int count, fet__text *merged);
+fet_status fet__adapter_merge(fet__adapter *a, fet__params *store, const fet__site *sites, int count,
+                              fet__text *merged);
 
 /* ---- lowrank.c: the branches that hydra, lora and seqlora share (methods/hydra.md section 1) ------------------- */
 typedef struct fet__lowrank {
-    const char *at;          /* site patterns */
-    int rank_par, rank_seq;  /* 0: that branch is absent */
+    const char *at;         /* site patterns */
+    int rank_par, rank_seq; /* 0: that branch is absent */
     double scale;
-    double dropout;          /* hidden: on the rank-wide vector; input: on x (classical LoRA) */
+    double dropout; /* hidden: on the rank-wide vector; input: on x (classical LoRA) */
     bool dropout_on_input;
     bool bias;
     enum { FET__DOWN_NORMAL, FET__DOWN_XAVIER, FET__DOWN_KAIMING } init;

@@ -8,8 +8,13 @@
 
 #define OPTION_LIMIT 64 /* options, or presets, of one adapter */
 
-const fet__adapter_class *const fet__adapter_classes[] = {
-    &fet__adapter_hydra, &fet__adapter_lora, &fet__adapter_seqlora, &fet__adapter_bitfit, &fet__adapter_linear, &fet__adapter_full, NULL};
+const fet__adapter_class *const fet__adapter_classes[] = {&fet__adapter_hydra,
+                                                          &fet__adapter_lora,
+                                                          &fet__adapter_seqlora,
+                                                          &fet__adapter_bitfit,
+                                                          &fet__adapter_linear,
+                                                          &fet__adapter_full,
+                                                          NULL};
 
 static int option_count(const fet__adapter_class *c)
 {
@@ -41,7 +46,8 @@ static fet_status unknown_class(const char *name, size_t length)
     snprintf(word, sizeof word, "%.*s", (int)length, name);
     near = fet__nearest(word, names, n);
     if (near >= 0)
-        return FET_FAIL(FET_E_ARG, "unknown adapter '%s'; the nearest is '%s' (fettle list adapters shows all)", fet__show(word), names[near]);
+        return FET_FAIL(FET_E_ARG, "unknown adapter '%s'; the nearest is '%s' (fettle list adapters shows all)",
+                        fet__show(word), names[near]);
     return FET_FAIL(FET_E_ARG, "unknown adapter '%s' (fettle list adapters shows all)", fet__show(word));
 }
 
@@ -66,7 +72,8 @@ static fet_status unknown_option(const fet__adapter_class *c, const char *key)
         keys[i] = c->options[i].key;
     near = fet__nearest(key, keys, i);
     if (near >= 0)
-        return FET_FAIL(FET_E_ARG, "adapter '%s' has no option '%s'; the nearest is '%s'", c->name, fet__show(key), keys[near]);
+        return FET_FAIL(FET_E_ARG, "adapter '%s' has no option '%s'; the nearest is '%s'", c->name, fet__show(key),
+                        keys[near]);
     return FET_FAIL(FET_E_ARG, "adapter '%s' has no option '%s'", c->name, fet__show(key));
 }
 
@@ -224,8 +231,8 @@ fet_status fet__adapter_int(const fet__adapter *a, const char *key, int64_t low,
     const char *s = fet__adapter_value(a, key);
 
     if (!fet__parse_int(s, out) || *out < low || *out > high)
-        return FET_FAIL(FET_E_ARG, "adapter '%s': %s=%s is not a whole number from %lld to %lld", a->class_->name, key, fet__show(s),
-                        (long long)low, (long long)high);
+        return FET_FAIL(FET_E_ARG, "adapter '%s': %s=%s is not a whole number from %lld to %lld", a->class_->name, key,
+                        fet__show(s), (long long)low, (long long)high);
     return FET_OK;
 }
 
@@ -234,7 +241,8 @@ fet_status fet__adapter_double(const fet__adapter *a, const char *key, double lo
     const char *s = fet__adapter_value(a, key);
 
     if (!fet__parse_double(s, out) || *out < low || *out > high)
-        return FET_FAIL(FET_E_ARG, "adapter '%s': %s=%s is not a number from %g to %g", a->class_->name, key, fet__show(s), low, high);
+        return FET_FAIL(FET_E_ARG, "adapter '%s': %s=%s is not a number from %g to %g", a->class_->name, key,
+                        fet__show(s), low, high);
     return FET_OK;
 }
 
@@ -293,8 +301,9 @@ static fet_status no_match(const fet__adapter *a, const fet__build *b, const cha
     for (i = 0; i < b->site_count; i++)
         other = other || site_matches(pattern, &b->sites[i]);
     some_names(b, &names);
-    st = FET_FAIL(FET_E_NOMATCH, "adapter '%s': at=%s matches no linear layer%s; layers are for example %s", a->class_->name, fet__show(pattern),
-                  other ? " (it names a layer of another kind)" : "", names.s ? names.s : "(none)");
+    st = FET_FAIL(FET_E_NOMATCH, "adapter '%s': at=%s matches no linear layer%s; layers are for example %s",
+                  a->class_->name, fet__show(pattern), other ? " (it names a layer of another kind)" : "",
+                  names.s ? names.s : "(none)");
     fet__text_fini(&names);
     return st;
 }

@@ -47,7 +47,8 @@ done:
 }
 
 const fet__adapter_class fet__adapter_hydra = {.name = "hydra",
-                                               .help = "parallel and sequential low-rank branches on linear layers; merges",
+                                               .help =
+                                                   "parallel and sequential low-rank branches on linear layers; merges",
                                                .options = options,
                                                .presets = presets,
                                                .config_bytes = sizeof(fet__lowrank),

@@ -6,7 +6,8 @@
 #include <math.h>
 
 static const fet__option lora_options[] = {
-    {"at", "attn.q+attn.v", "layers: glob patterns over their names, joined with +; attn.q, .k, .v are rows of the fused attn.qkv"},
+    {"at", "attn.q+attn.v",
+     "layers: glob patterns over their names, joined with +; attn.q, .k, .v are rows of the fused attn.qkv"},
     {"rank", "8", "rank of the branch"},
     {"alpha", "", "scale is alpha / rank; empty: rank, so that the scale is 1"},
     {"rslora", "false", "scale is alpha / sqrt(rank)"},

@@ -22,14 +22,16 @@ fet_status fet__lowrank_configure(const fet__adapter *a, fet__lowrank *l)
         return FET_FAIL(FET_E_ARG, "adapter '%s': at= names no layer", a->class_->name);
     FET_TRY(fet__adapter_double(a, "dropout", 0, 1, &l->dropout));
     if (l->dropout >= 1)
-        return FET_FAIL(FET_E_ARG, "adapter '%s': dropout=%s is not below 1", a->class_->name, fet__adapter_value(a, "dropout"));
+        return FET_FAIL(FET_E_ARG, "adapter '%s': dropout=%s is not below 1", a->class_->name,
+                        fet__adapter_value(a, "dropout"));
     FET_TRY(fet__adapter_bool(a, "bias", &l->bias));
     for (i = 0; i < 3; i++)
         if (strcmp(init, inits[i]) == 0) {
             l->init = (int)FET__DOWN_NORMAL + i;
             return FET_OK;
         }
-    return FET_FAIL(FET_E_ARG, "adapter '%s': init=%s is none of normal, xavier, kaiming", a->class_->name, fet__show(init));
+    return FET_FAIL(FET_E_ARG, "adapter '%s': init=%s is none of normal, xavier, kaiming", a->class_->name,
+                    fet__show(init));
 done:
     return st;
 }
@@ -100,16 +102,18 @@ static fet__node *sum_of(fet__graph *g, fet__node *a, fet__node *b)
 }
 
 /* Said once: when the branch begins, not in each graph that is built with it. */
-static void warn_rank(const fet__adapter *a, const fet__build *b, const char *down, const fet__target *t, int64_t rank, int64_t in)
+static void warn_rank(const fet__adapter *a, const fet__build *b, const char *down, const fet__target *t, int64_t rank,
+                      int64_t in)
 {
     int64_t limit = in < t->rows ? in : t->rows;
 
     if (rank > limit && !fet__params_find(b->store, down))
-        fet__warn("adapter '%s': rank %lld at %s is above the smaller side of its factors, %lld", a->class_->name, (long long)rank, t->name,
-                  (long long)limit);
+        fet__warn("adapter '%s': rank %lld at %s is above the smaller side of its factors, %lld", a->class_->name,
+                  (long long)rank, t->name, (long long)limit);
 }
 
-static branch build_branch(const fet__adapter *a, fet__build *b, const fet__site *s, const fet__target *t, int count, bool sequential)
+static branch build_branch(const fet__adapter *a, fet__build *b, const fet__site *s, const fet__target *t, int count,
+                           bool sequential)
 {
     const fet__lowrank *l = a->config;
     fet__init zero = {FET__INIT_ZERO, 0};

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* One factor as double; all zero when the store has no such tensor (a branch without biases). */
-static fet_status factor(const fet__adapter *a, const fet__params *store, const fet__target *t, bool sequential, const char *leaf,
-                         int64_t count, bool needed, double **out)
+static fet_status factor(const fet__adapter *a, const fet__params *store, const fet__target *t, bool sequential,
+                         const char *leaf, int64_t count, bool needed, double **out)
 {
     char name[320];
     fet__param *p;
@@ -17,8 +17,8 @@ static fet_status factor(const fet__adapter *a, const fet__params *store, const 
     if (!p && needed)
         return FET_FAIL(FET_E_FORMAT, "adapter tensor %s is missing", name);
     if (p && fet__shape_count(&p->shape) != count)
-        return FET_FAIL(FET_E_FORMAT, "adapter tensor %s has shape %s where %lld values are needed", name, fet__shape_text(&p->shape),
-                        (long long)count);
+        return FET_FAIL(FET_E_FORMAT, "adapter tensor %s has shape %s where %lld values are needed", name,
+                        fet__shape_text(&p->shape), (long long)count);
     *out = fet__alloc((size_t)count, sizeof **out);
     if (!*out)
         return FET_E_NOMEM;
@@ -71,7 +71,8 @@ static void add_branch(work *w, int64_t rank, double scale, bool sequential)
     }
 }
 
-static fet_status merge_branch(const fet__adapter *a, fet__params *store, const fet__target *t, work *w, bool sequential)
+static fet_status merge_branch(const fet__adapter *a, fet__params *store, const fet__target *t, work *w,
+                               bool sequential)
 {
     const fet__lowrank *l = a->config;
     int64_t rank = sequential ? l->rank_seq : l->rank_par, in = sequential ? w->rows : w->columns;
@@ -121,7 +122,8 @@ static fet_status store_bias(fet__params *store, const fet__site *s, const fet__
     if (!p) {
         if (!any(w->bias_add, w->rows))
             return FET_OK;
-        FET_TRY(fet__params_add(store, &p, name, w->type == FET_F64 ? FET_F64 : FET_F32, FET_SHAPE(s->out), FET__PARAM));
+        FET_TRY(
+            fet__params_add(store, &p, name, w->type == FET_F64 ? FET_F64 : FET_F32, FET_SHAPE(s->out), FET__PARAM));
         p->loaded = true;
     }
     FET_TRY(fet__param_own(p));
@@ -149,9 +151,11 @@ static fet_status merge_target(const fet__adapter *a, fet__params *store, const 
     FET_TRY(FET_NEW(w.weight_add, count));
     FET_TRY(FET_NEW(w.bias, w.rows));
     FET_TRY(FET_NEW(w.bias_add, w.rows));
-    fet__convert(w.weight, FET_F64, (char *)weight->data + (size_t)(t->row * s->in) * fet__dtype_bytes(weight->dtype), weight->dtype, count);
+    fet__convert(w.weight, FET_F64, (char *)weight->data + (size_t)(t->row * s->in) * fet__dtype_bytes(weight->dtype),
+                 weight->dtype, count);
     if (bias)
-        fet__convert(w.bias, FET_F64, (char *)bias->data + (size_t)t->row * fet__dtype_bytes(bias->dtype), bias->dtype, w.rows);
+        fet__convert(w.bias, FET_F64, (char *)bias->data + (size_t)t->row * fet__dtype_bytes(bias->dtype), bias->dtype,
+                     w.rows);
     FET_TRY(merge_branch(a, store, t, &w, false));
     FET_TRY(merge_branch(a, store, t, &w, true));
     FET_TRY(fet__param_own(weight));

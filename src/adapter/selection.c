@@ -21,4 +21,6 @@ static bool biases(const fet__adapter *a, const fet__param *p)
 const fet__adapter_class fet__adapter_full = {.name = "full", .help = "every parameter trains", .trains = every};
 const fet__adapter_class fet__adapter_linear = {.name = "linear", .help = "linear probe: the head alone trains"};
 const fet__adapter_class fet__adapter_bitfit = {
-    .name = "bitfit", .help = "every bias trains (linear layers, patch embedding, norms), and the head", .trains = biases};
+    .name = "bitfit",
+    .help = "every bias trains (linear layers, patch embedding, norms), and the head",
+    .trains = biases};

@@ -136,8 +136,9 @@ void fet__philox(uint32_t out[4], uint64_t seed, uint32_t stream, uint32_t step,
 uint32_t fet__random_u32(uint64_t seed, uint32_t stream, uint32_t step, uint64_t i);
 float fet__random_uniform(uint64_t seed, uint32_t stream, uint32_t step, uint64_t i); /* [0, 1): (u32 >> 8) * 2^-24 */
 double fet__random_normal(uint64_t seed, uint32_t stream, uint32_t step, uint64_t i); /* Box-Muller, N(0, 1) */
-void fet__random_normal4(double out[4], uint64_t seed, uint32_t stream, uint32_t step, uint64_t block); /* elements 4 block .. + 3 */
-uint32_t fet__hash32(const char *s); /* FNV-1a; turns a name into a stream number */
+void fet__random_normal4(double out[4], uint64_t seed, uint32_t stream, uint32_t step,
+                         uint64_t block); /* elements 4 block .. + 3 */
+uint32_t fet__hash32(const char *s);      /* FNV-1a; turns a name into a stream number */
 
 /* A sequential reader of one stream, for code that draws a varying number of values. */
 typedef struct fet__rng {

@@ -17,7 +17,7 @@
 #define SIZE_LOW 0.5
 #define SIZE_HIGH 0.75
 #define TURN (PI / 8) /* at most, either way */
-#define WANDER 0.6     /* share of the free room that the centre moves in */
+#define WANDER 0.6    /* share of the free room that the centre moves in */
 
 typedef struct point {
     double x, y;

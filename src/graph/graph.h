@@ -19,20 +19,21 @@ struct fet__node {
     int input_count;
     fet__node **input;
     fet__attr attr;
-    const char *name;         /* of leaves; else NULL */
-    const char *scope;        /* where in the model it was built: "blocks.3.mlp"; "" outside */
-    fet__param *param;        /* PARAM and STATE leaves */
-    const void *value;        /* CONST leaves: contiguous data, owned by the graph's arena */
-    const fet__group *group;  /* GROUP */
-    bool backward;            /* made by fet__gradient */
-    int copy;                 /* > 0: a recomputed copy; copies are not merged with the original */
-    int mark;                 /* scratch for passes */
+    const char *name;        /* of leaves; else NULL */
+    const char *scope;       /* where in the model it was built: "blocks.3.mlp"; "" outside */
+    fet__param *param;       /* PARAM and STATE leaves */
+    const void *value;       /* CONST leaves: contiguous data, owned by the graph's arena */
+    const fet__group *group; /* GROUP */
+    bool backward;           /* made by fet__gradient */
+    int copy;                /* > 0: a recomputed copy; copies are not merged with the original */
+    int mark;                /* scratch for passes */
 };
 
 /* ---- graph.c: life, leaves, roots ------------------------------------------------------------------------- */
 fet_status fet__graph_create(fet__graph **out);
 void fet__graph_destroy(fet__graph *g);
-fet_status fet__graph_status(const fet__graph *g); /* first building error; its sentence is (again) the thread's message */
+fet_status fet__graph_status(
+    const fet__graph *g); /* first building error; its sentence is (again) the thread's message */
 /* Record a building error from outside (a model that refuses a size). Returns NULL for convenience. */
 fet__node *fet__graph_fail(fet__graph *g, fet_status code, const char *format, ...) FET_PRINTF(3, 4);
 /* Scope names nest with dots: push("blocks.3"), push("mlp"). They appear in messages and prints. */
@@ -43,7 +44,7 @@ const char *fet__scope_text(const fet__graph *g);
 fet__node *fet__input(fet__graph *g, const char *name, fet_dtype t, fet__shape shape);
 fet__node *fet__leaf(fet__graph *g, fet__param *p); /* PARAM or STATE by p->role; one node per param */
 fet__node *fet__const(fet__graph *g, fet_dtype t, fet__shape shape, const void *value); /* copied */
-fet__node *fet__scalar(fet__graph *g, fet_dtype t, double value); /* rank 0, a FILL node */
+fet__node *fet__scalar(fet__graph *g, fet_dtype t, double value);                       /* rank 0, a FILL node */
 
 void fet__output(fet__graph *g, const char *name, fet__node *x);
 /* The only effect: after every read of the old value, `target` (PARAM or STATE leaf) becomes `value` (same shape and type). */
@@ -68,8 +69,8 @@ fet__node *fet__shift(fet__graph *g, fet__node *x, double term);   /* add a cons
 fet__node *fet__pow_int(fet__graph *g, fet__node *x, int n);
 fet__node *fet__compare(fet__graph *g, fet__relation r, fet__node *a, fet__node *b); /* inserts broadcasts */
 fet__node *fet__where(fet__graph *g, fet__node *c, fet__node *a, fet__node *b);      /* inserts broadcasts */
-fet__node *fet__relu(fet__graph *g, fet__node *x);       /* max(x, 0); gradient 0 at 0 */
-fet__node *fet__quick_gelu(fet__graph *g, fet__node *x); /* x * sigmoid(1.702 x) */
+fet__node *fet__relu(fet__graph *g, fet__node *x);                                   /* max(x, 0); gradient 0 at 0 */
+fet__node *fet__quick_gelu(fet__graph *g, fet__node *x);                             /* x * sigmoid(1.702 x) */
 fet__node *fet__cast(fet__graph *g, fet__node *x, fet_dtype t);
 fet__node *fet__stop_gradient(fet__graph *g, fet__node *x);
 fet__node *fet__broadcast(fet__graph *g, fet__node *x, fet__shape shape); /* numpy's rule; leading axes are added */
@@ -104,21 +105,25 @@ typedef struct fet__pool {
 fet__node *fet__avg_pool(fet__graph *g, fet__node *x, const fet__pool *p);
 fet__node *fet__max_pool(fet__graph *g, fet__node *x, const fet__pool *p); /* max_pool_index and gather */
 fet__node *fet__gelu(fet__graph *g, fet__node *x);
-fet__node *fet__linear(fet__graph *g, fet__node *x, fet__node *w, fet__node *b); /* b may be absent: pass NULL only then */
+fet__node *fet__linear(fet__graph *g, fet__node *x, fet__node *w,
+                       fet__node *b); /* b may be absent: pass NULL only then */
 fet__node *fet__linear_nobias(fet__graph *g, fet__node *x, fet__node *w);
 fet__node *fet__softmax(fet__graph *g, fet__node *x);
 fet__node *fet__layer_norm(fet__graph *g, fet__node *x, fet__node *gamma, fet__node *beta, double eps);
 fet__node *fet__cross_entropy(fet__graph *g, fet__node *logits, fet__node *labels, double smoothing);
-fet__node *fet__attention(fet__graph *g, fet__node *qkv, fet__node *bias, int heads, double scale); /* bias may be NULL */
+fet__node *fet__attention(fet__graph *g, fet__node *qkv, fet__node *bias, int heads,
+                          double scale); /* bias may be NULL */
 /* Any operator from its parts, checked; what the parser and the rules use. */
-fet__node *fet__make(fet__graph *g, fet__op op, fet__node *const *in, int count, const fet__attr *attr, fet_dtype t, const fet__shape *shape);
+fet__node *fet__make(fet__graph *g, fet__op op, fet__node *const *in, int count, const fet__attr *attr, fet_dtype t,
+                     const fet__shape *shape);
 
 /* ---- gradient.c, op_*.c ------------------------------------------------------------------------------------ */
 
 /* grads[i] = d loss / d wrt[i] (loss has one element), as new nodes; builds only what the wrt need. May be called on a graph that
  * already holds gradients: fused operators without a rule of their own are lowered first. A wrt that the loss does not reach is
  * an error that names it, unless `allow_unreached`, which then gives NULL there. */
-fet_status fet__gradient(fet__graph *g, fet__node *loss, fet__node *const *wrt, int count, bool allow_unreached, fet__node **grads);
+fet_status fet__gradient(fet__graph *g, fet__node *loss, fet__node *const *wrt, int count, bool allow_unreached,
+                         fet__node **grads);
 /* The node's value written in core operators (the node itself when its operator is core). */
 fet__node *fet__lower(fet__graph *g, fet__node *x);
 bool fet__op_differentiable(fet__op op); /* false: argmax, compare, iota, ... (integer or piecewise constant results) */
@@ -134,12 +139,15 @@ fet_status fet__graph_verify(const fet__graph *g);
 /* Evaluate one node whose inputs are all CONST/FILL/IOTA into `out`; supplied from above, for graph/ knows no kernel. */
 typedef fet_status (*fet__evaluate_fn)(void *user, const fet__node *n, void *out);
 fet_status fet__pass_fold(fet__graph *g, fet__evaluate_fn evaluate, void *user);
-fet_status fet__pass_merge(fet__graph *g);     /* equal nodes (same op, inputs, attributes) become one; RANDOM too (it is pure) */
-fet_status fet__pass_algebra(fet__graph *g);   /* x*1, x+0, x/1, --x, reshape and transpose chains, slice of unslice, sum of one ... */
-fet_status fet__pass_fuse(fet__graph *g);      /* linear + activation, linear + residual where the middle value has no other use */
+fet_status fet__pass_merge(
+    fet__graph *g); /* equal nodes (same op, inputs, attributes) become one; RANDOM too (it is pure) */
+fet_status fet__pass_algebra(
+    fet__graph *g); /* x*1, x+0, x/1, --x, reshape and transpose chains, slice of unslice, sum of one ... */
+fet_status fet__pass_fuse(
+    fet__graph *g); /* linear + activation, linear + residual where the middle value has no other use */
 /* Let backward nodes compute cheap forward values again (element-wise chains, layer norm) when what they need is kept anyway. */
 fet_status fet__pass_recompute(fet__graph *g);
-fet_status fet__pass_group(fet__graph *g);     /* element-wise chains to GROUP nodes */
+fet_status fet__pass_group(fet__graph *g); /* element-wise chains to GROUP nodes */
 /* All of the above in the right order (algebra and merge to a fixed point). */
 fet_status fet__graph_optimize(fet__graph *g, fet__evaluate_fn evaluate, void *user);
 

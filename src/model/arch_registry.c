@@ -15,7 +15,8 @@ static fet_status unknown_name(const char *name)
             known[n++] = fet__arch_classes[i]->names[j];
     near = fet__nearest(name, known, n);
     if (near >= 0)
-        return FET_FAIL(FET_E_ARG, "unknown architecture '%s'; the nearest is '%s' (fettle list models shows all)", fet__show(name), known[near]);
+        return FET_FAIL(FET_E_ARG, "unknown architecture '%s'; the nearest is '%s' (fettle list models shows all)",
+                        fet__show(name), known[near]);
     return FET_FAIL(FET_E_ARG, "unknown architecture '%s' (fettle list models shows all)", fet__show(name));
 }
 
@@ -59,7 +60,8 @@ fet_status fet__arch_recognise(fet__arch *out, const fet__params *store)
         if (st != FET_OK)
             return st;
     }
-    return FET_FAIL(FET_E_FORMAT, "its tensors belong to no architecture that fettle knows (%d tensors, the first is %s)",
+    return FET_FAIL(FET_E_FORMAT,
+                    "its tensors belong to no architecture that fettle knows (%d tensors, the first is %s)",
                     fet__params_count(store), fet__params_count(store) ? fet__params_at(store, 0)->name : "none");
 }
 
@@ -89,8 +91,8 @@ fet_status fet__arch_options(const char *family, const char *options, const fet_
             keys[i] = table[i].key;
         if (i == count) {
             near = fet__nearest(pair, keys, count);
-            st = FET_FAIL(FET_E_ARG, "architecture '%s' has no option '%s'%s%s", family, fet__show(pair), near >= 0 ? "; the nearest is " : "",
-                          near >= 0 ? keys[near] : "");
+            st = FET_FAIL(FET_E_ARG, "architecture '%s' has no option '%s'%s%s", family, fet__show(pair),
+                          near >= 0 ? "; the nearest is " : "", near >= 0 ? keys[near] : "");
             goto done;
         }
         FET_TRY(table[i].set(family, &table[i], equals + 1));
@@ -105,8 +107,8 @@ fet_status fet__arch_set_int(const char *family, const fet__arch_option *o, cons
     int64_t v;
 
     if (!fet__parse_int(value, &v) || v < (int64_t)o->low || v > (int64_t)o->high)
-        return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is not a whole number from %.0f to %.0f", family, o->key, fet__show(value), o->low,
-                        o->high);
+        return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is not a whole number from %.0f to %.0f", family, o->key,
+                        fet__show(value), o->low, o->high);
     *(int *)o->target = (int)v;
     return FET_OK;
 }
@@ -116,7 +118,8 @@ fet_status fet__arch_set_double(const char *family, const fet__arch_option *o, c
     double v;
 
     if (!fet__parse_double(value, &v) || v < o->low || v > o->high)
-        return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is not a number from %g to %g", family, o->key, fet__show(value), o->low, o->high);
+        return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is not a number from %g to %g", family, o->key,
+                        fet__show(value), o->low, o->high);
     *(double *)o->target = v;
     return FET_OK;
 }
@@ -124,6 +127,7 @@ fet_status fet__arch_set_double(const char *family, const fet__arch_option *o, c
 fet_status fet__arch_set_bool(const char *family, const fet__arch_option *o, const char *value)
 {
     if (!fet__parse_bool(value, o->target))
-        return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is neither true nor false", family, o->key, fet__show(value));
+        return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is neither true nor false", family, o->key,
+                        fet__show(value));
     return FET_OK;
 }

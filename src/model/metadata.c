@@ -59,7 +59,8 @@ fet_status fet__classes_parse(const char *json, const char *path, fet__arena *ar
     for (i = 0; *names && i < n; i++) {
         const char *name = json_string_value(json_array_get(list, i));
         if (!name || json_object_get(seen, name)) {
-            FET_FAIL(FET_E_FORMAT, "%s: metadata fettle.classes: entry %zu is %s", fet__show(path), i, name ? "there twice" : "not a text");
+            FET_FAIL(FET_E_FORMAT, "%s: metadata fettle.classes: entry %zu is %s", fet__show(path), i,
+                     name ? "there twice" : "not a text");
             goto done;
         }
         json_object_set_new(seen, name, json_true());
@@ -120,12 +121,15 @@ static bool read_three(const json_t *list, float out[3], bool positive)
 static fet_status input_from(const json_t *j, const char *path, fet__input_spec *out)
 {
     const char *filter = json_string_value(json_object_get(j, "interpolation"));
-    json_int_t h = json_integer_value(json_object_get(j, "height")), w = json_integer_value(json_object_get(j, "width"));
+    json_int_t h = json_integer_value(json_object_get(j, "height")),
+               w = json_integer_value(json_object_get(j, "width"));
     double crop = json_number_value(json_object_get(j, "crop_pct"));
 
-    if (h < 1 || h > 16384 || w < 1 || w > 16384 || crop < 0 || crop > 1 || !filter || !fet__filter_parse(filter, &out->filter) ||
-        !read_three(json_object_get(j, "mean"), out->mean, false) || !read_three(json_object_get(j, "std"), out->std, true))
-        return FET_FAIL(FET_E_FORMAT, "%s: metadata fettle.preprocess lacks a value or has one out of range", fet__show(path));
+    if (h < 1 || h > 16384 || w < 1 || w > 16384 || crop < 0 || crop > 1 || !filter ||
+        !fet__filter_parse(filter, &out->filter) || !read_three(json_object_get(j, "mean"), out->mean, false) ||
+        !read_three(json_object_get(j, "std"), out->std, true))
+        return FET_FAIL(FET_E_FORMAT, "%s: metadata fettle.preprocess lacks a value or has one out of range",
+                        fet__show(path));
     out->height = (int)h;
     out->width = (int)w;
     out->crop_pct = crop;

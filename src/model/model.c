@@ -160,7 +160,9 @@ static void detach(fet__model *m)
 
 static fet_status refuse_second(const fet__model *m)
 {
-    return m->adapter ? FET_FAIL(FET_E_ARG, "the model already has adapter '%s': merge it first", m->adapter->class_->name) : FET_OK;
+    return m->adapter
+               ? FET_FAIL(FET_E_ARG, "the model already has adapter '%s': merge it first", m->adapter->class_->name)
+               : FET_OK;
 }
 
 fet_status fet__model_attach(fet__model *m, const char *spec)
@@ -186,15 +188,17 @@ static fet_status check_tensor(const fet__model *m, const fet__entry *e, const c
     const fet__param *p = fet__params_find(m->store, e->name);
 
     if (!p)
-        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s belongs to no layer of the model", fet__show(path), fet__show(e->name));
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s belongs to no layer of the model", fet__show(path),
+                        fet__show(e->name));
     if (!p->trainable)
-        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s is not one that adapter '%s' trains", fet__show(path), fet__show(e->name),
-                        m->adapter->class_->name);
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s is not one that adapter '%s' trains", fet__show(path),
+                        fet__show(e->name), m->adapter->class_->name);
     if (!fet__dtype_is_float(e->dtype))
-        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s holds whole numbers (%s)", fet__show(path), fet__show(e->name), fet__dtype_name(e->dtype));
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s holds whole numbers (%s)", fet__show(path), fet__show(e->name),
+                        fet__dtype_name(e->dtype));
     if (!fet__shape_equal(&p->shape, &e->shape))
-        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s has shape %s where the model needs %s", fet__show(path), fet__show(e->name),
-                        fet__shape_text(&e->shape), fet__shape_text(&p->shape));
+        return FET_FAIL(FET_E_FORMAT, "%s: tensor %s has shape %s where the model needs %s", fet__show(path),
+                        fet__show(e->name), fet__shape_text(&e->shape), fet__shape_text(&p->shape));
     return FET_OK;
 }
 
@@ -220,9 +224,11 @@ static fet_status check_fits(fet__model *m, const fet__adapter_meta *meta, const
     FET_TRY(fet__model_fingerprint(m, own));
     if (strcmp(own, meta->fingerprint) != 0) {
         m->arch.class_->print(&m->arch, &arch);
-        st = FET_FAIL(FET_E_FORMAT, "%s: the adapter was trained on another model: it fits %s (%s, fingerprint %.12s...), this is %s (%s, %.12s...)",
-                      fet__show(path), fet__show(meta->model), fet__show(meta->arch), meta->fingerprint, fet__show(m->path), arch.s ? arch.s : "",
-                      own);
+        st = FET_FAIL(FET_E_FORMAT,
+                      "%s: the adapter was trained on another model: it fits %s (%s, fingerprint %.12s...), this is %s "
+                      "(%s, %.12s...)",
+                      fet__show(path), fet__show(meta->model), fet__show(meta->arch), meta->fingerprint,
+                      fet__show(m->path), arch.s ? arch.s : "", own);
     }
 done:
     fet__text_fini(&arch);
@@ -238,7 +244,8 @@ static fet_status check_tensors(const fet__model *m, const fet__tensors *t, cons
     for (i = 0; i < fet__params_count(m->store); i++) {
         const fet__param *p = fet__params_at(m->store, i);
         if (p->trainable && !fet__tensors_find(t, p->name))
-            return FET_FAIL(FET_E_FORMAT, "%s: tensor %s %s is missing", fet__show(path), p->name, fet__shape_text(&p->shape));
+            return FET_FAIL(FET_E_FORMAT, "%s: tensor %s %s is missing", fet__show(path), p->name,
+                            fet__shape_text(&p->shape));
     }
     for (i = 0; i < fet__tensors_count(t) && st == FET_OK; i++)
         st = check_tensor(m, fet__tensors_at(t, i), path);
@@ -266,8 +273,8 @@ static fet_status take_size(fet__model *m, const fet__adapter_meta *meta, const 
 
     if (meta->input.height != m->arch.height || meta->input.width != m->arch.width) {
         if (!m->arch.class_->resize)
-            return FET_FAIL(FET_E_ARG, "%s: the adapter was trained at %dx%d pixels, the model takes %dx%d", fet__show(file), meta->input.height,
-                            meta->input.width, m->arch.height, m->arch.width);
+            return FET_FAIL(FET_E_ARG, "%s: the adapter was trained at %dx%d pixels, the model takes %dx%d",
+                            fet__show(file), meta->input.height, meta->input.width, m->arch.height, m->arch.width);
         st = m->arch.class_->resize(&m->arch, m->store, meta->input.height, meta->input.width);
     }
     if (st == FET_OK)
@@ -291,7 +298,8 @@ static fet_status take_classes(fet__model *m, const fet__tensors *t, const char 
     }
     snprintf(head, sizeof head, "%s.weight", m->arch.head);
     e = fet__tensors_find(t, head);
-    if (e && e->shape.rank == 2 && e->shape.dim[0] >= 1 && e->shape.dim[0] <= 1 << 24 && e->shape.dim[0] != m->arch.classes)
+    if (e && e->shape.rank == 2 && e->shape.dim[0] >= 1 && e->shape.dim[0] <= 1 << 24 &&
+        e->shape.dim[0] != m->arch.classes)
         st = fet__model_fresh_head(m, (int)e->shape.dim[0]);
 done:
     return st;

@@ -20,7 +20,7 @@ typedef struct fet__arch fet__arch;
 typedef struct fet__arch_class {
     const char *family; /* "vit" */
     const char *help;
-    const char *const *names;    /* known full names, ended by NULL: "vit_base_patch16_224", ... */
+    const char *const *names; /* known full names, ended by NULL: "vit_base_patch16_224", ... */
     size_t config_bytes;
     /* "vit_base_patch16_224", or key=value pairs after "vit:". FET_E_NOMATCH when the name is not of this family. */
     fet_status (*parse)(fet__arch *a, const char *name, const char *options);
@@ -36,14 +36,14 @@ typedef struct fet__arch_class {
 
 struct fet__arch {
     const fet__arch_class *class_;
-    void *config;        /* the class's struct, fet__alloc'ed */
-    int classes;         /* 0: no head */
-    int height, width;   /* of the input */
-    const char *head;    /* name of the classifier layer: "head" */
+    void *config;      /* the class's struct, fet__alloc'ed */
+    int classes;       /* 0: no head */
+    int height, width; /* of the input */
+    const char *head;  /* name of the classifier layer: "head" */
     int64_t feature_size;
     fet__input_spec input; /* the family's default */
 };
-extern const fet__arch_class *const fet__arch_classes[]; /* arch_registry.c, ended by NULL */
+extern const fet__arch_class *const fet__arch_classes[];       /* arch_registry.c, ended by NULL */
 fet_status fet__arch_create(fet__arch *out, const char *text); /* "NAME[:key=value,...]" */
 fet_status fet__arch_recognise(fet__arch *out, const fet__params *store);
 void fet__arch_fini(fet__arch *a);
@@ -53,14 +53,14 @@ typedef struct fet__model {
     fet__arch arch;
     fet__params *store;
     fet__input_spec input;
-    bool ignore_exif;     /* of the pictures that it is given */
-    int64_t max_pixels;   /* 0: the data layer's limit */
-    int class_count;      /* names known; 0 or arch.classes */
+    bool ignore_exif;   /* of the pictures that it is given */
+    int64_t max_pixels; /* 0: the data layer's limit */
+    int class_count;    /* names known; 0 or arch.classes */
     char **classes;
-    char *path;           /* where it came from; "none" when initialised at random */
+    char *path; /* where it came from; "none" when initialised at random */
     uint64_t seed;
-    fet__adapter *adapter; /* attached, or NULL; owned */
-    bool merged;           /* an adapter was merged into the weights */
+    fet__adapter *adapter;     /* attached, or NULL; owned */
+    bool merged;               /* an adapter was merged into the weights */
     char base_fingerprint[65]; /* "" until asked for; see fet__model_fingerprint */
     fet__arena arena;
 } fet__model;
@@ -68,8 +68,8 @@ typedef struct fet__model_options {
     const char *arch;        /* override, or what to build when path is "none" */
     const float *mean, *std; /* three each, or NULL */
     const char *interpolation;
-    double crop_pct;         /* < 0: the model's own; 0: none */
-    int image;               /* square input size; 0: the model's own */
+    double crop_pct; /* < 0: the model's own; 0: none */
+    int image;       /* square input size; 0: the model's own */
     uint64_t seed;
 } fet__model_options;
 /* path: a checkpoint, a RUN folder with model.safetensors, or "none". Says through fet__note what was assumed, unused or missing. */

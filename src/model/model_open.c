@@ -25,7 +25,8 @@ static fet_status adopt(fet__params *store, const fet__entry *e, const char *pat
     fet_status st;
 
     if (!fet__dtype_is_float(e->dtype)) {
-        fet__note("%s: tensor %s (%s) holds whole numbers and is not used", fet__show(path), fet__show(e->name), fet__dtype_name(e->dtype));
+        fet__note("%s: tensor %s (%s) holds whole numbers and is not used", fet__show(path), fet__show(e->name),
+                  fet__dtype_name(e->dtype));
         return FET_OK;
     }
     if (e->dtype == FET_F32 && (uintptr_t)e->data % sizeof(float) == 0) {
@@ -41,7 +42,8 @@ done:
 
 static fet_status read_metadata(fet__model *m, const fet__tensors *t, const char *path, char **arch)
 {
-    const char *classes = fet__tensors_meta(t, "fettle.classes"), *preprocess = fet__tensors_meta(t, "fettle.preprocess");
+    const char *classes = fet__tensors_meta(t, "fettle.classes"),
+               *preprocess = fet__tensors_meta(t, "fettle.preprocess");
     const char *text = fet__tensors_meta(t, "fettle.arch");
     fet_status st = FET_OK;
 
@@ -66,8 +68,11 @@ static fet_status load(fet__model *m, const char *path, char **arch)
     if (st != FET_OK)
         return st;
     if (fet__is_folder(path) && !fet__file_exists(file)) {
-        st = FET_FAIL(FET_E_IO, "%s: the folder holds no model.safetensors (a RUN of tune holds an adapter: give it with --adapter, and its base model "
-                      "with --model)", fet__show(path));
+        st = FET_FAIL(FET_E_IO,
+                      "%s: the folder holds no model.safetensors (a RUN of tune holds an adapter: give it with "
+                      "--adapter, and its base model "
+                      "with --model)",
+                      fet__show(path));
         goto done;
     }
     FET_TRY(fet__tensors_open(&t, file));
@@ -109,8 +114,8 @@ static fet_status drop_unused(fet__model *m, const fet__graph *g)
         fet__params_remove(m->store, p);
     }
     if (unused)
-        fet__note("%s: %d of %d tensors are not used by the model: %s%s", fet__show(m->path), unused, n, names.s ? names.s : "",
-                  unused > 4 ? ", ..." : "");
+        fet__note("%s: %d of %d tensors are not used by the model: %s%s", fet__show(m->path), unused, n,
+                  names.s ? names.s : "", unused > 4 ? ", ..." : "");
 done:
     fet__text_fini(&names);
     fet__free(used);
@@ -150,7 +155,8 @@ static fet_status apply_options(fet__model *m, const fet__model_options *o)
     if (o->std)
         memcpy(m->input.std, o->std, sizeof m->input.std);
     if (o->interpolation && !fet__filter_parse(o->interpolation, &m->input.filter))
-        return FET_FAIL(FET_E_ARG, "unknown interpolation '%s' (nearest, box, bilinear, hamming, bicubic, lanczos)", fet__show(o->interpolation));
+        return FET_FAIL(FET_E_ARG, "unknown interpolation '%s' (nearest, box, bilinear, hamming, bicubic, lanczos)",
+                        fet__show(o->interpolation));
     if (o->crop_pct >= 0) {
         if (o->crop_pct > 1)
             return FET_FAIL(FET_E_ARG, "crop_pct %g is above 1", o->crop_pct);
@@ -254,7 +260,8 @@ static fet_status open_into(fet__model *m, const char *path, const fet__model_op
         goto done;
     }
     if (m->class_count && m->class_count != m->arch.classes) {
-        st = FET_FAIL(FET_E_FORMAT, "%s: it names %d classes but its head has %d outputs", fet__show(path), m->class_count, m->arch.classes);
+        st = FET_FAIL(FET_E_FORMAT, "%s: it names %d classes but its head has %d outputs", fet__show(path),
+                      m->class_count, m->arch.classes);
         goto done;
     }
     FET_TRY(set_size(m, o->image ? o->image : m->arch.height, o->image ? o->image : m->arch.width));

@@ -12,7 +12,8 @@ static int add_meta(fet__meta_pair *meta, int n, const char *key, const char *va
     return n;
 }
 
-static fet_status write(fet__model *m, const char *path, bool (*wanted)(const fet__param *), fet__meta_pair *meta, int count)
+static fet_status write(fet__model *m, const char *path, bool (*wanted)(const fet__param *), fet__meta_pair *meta,
+                        int count)
 {
     fet__entry *entries = NULL;
     int i, n = fet__params_count(m->store), used = 0;
@@ -77,7 +78,8 @@ fet_status fet__model_save(fet__model *m, const char *path, const fet__meta_pair
     fet_status st;
 
     if (m->adapter && !m->adapter->class_->trains && m->adapter->used)
-        return FET_FAIL(FET_E_ARG, "adapter '%s' is attached: merge it before the model is saved", m->adapter->class_->name);
+        return FET_FAIL(FET_E_ARG, "adapter '%s' is attached: merge it before the model is saved",
+                        m->adapter->class_->name);
     FET_TRY(common(m, &t, meta, &n));
     for (i = 0; i < more_count; i++)
         n = add_meta(meta, n, more[i].key, more[i].value);
@@ -100,8 +102,10 @@ fet_status fet__model_save_adapter(fet__model *m, const char *path, const fet__m
     snprintf(a.model, sizeof a.model, "%s", m->path); /* for messages only: may be cut */
     if ((size_t)snprintf(a.spec, sizeof a.spec, "%s", m->adapter ? m->adapter->spec : "full") >= sizeof a.spec ||
         (size_t)snprintf(a.arch, sizeof a.arch, "%s", t.arch.s) >= sizeof a.arch) {
-        st = FET_FAIL(FET_E_ARG, "the adapter's options or the architecture's are too long to be stored (%zu and %zu characters at most)",
-                      sizeof a.spec - 1, sizeof a.arch - 1);
+        st = FET_FAIL(
+            FET_E_ARG,
+            "the adapter's options or the architecture's are too long to be stored (%zu and %zu characters at most)",
+            sizeof a.spec - 1, sizeof a.arch - 1);
         goto done;
     }
     if (!(t.adapter = fet__adapter_meta_json(&a))) {

@@ -12,15 +12,29 @@ typedef struct vit {
     double eps, layer_scale_init;
 } vit;
 
-static const char *const names[] = {
-    "vit_tiny_patch16_224", "vit_tiny_patch16_384",  "vit_small_patch16_224", "vit_small_patch16_384", "vit_small_patch32_224",
-    "vit_base_patch16_224", "vit_base_patch16_384",  "vit_base_patch32_224",  "vit_base_patch8_224",   "vit_large_patch16_224",
-    "vit_large_patch16_384", "vit_large_patch32_384", "vit_large_patch14_224", NULL};
+static const char *const names[] = {"vit_tiny_patch16_224",  "vit_tiny_patch16_384",
+                                    "vit_small_patch16_224", "vit_small_patch16_384",
+                                    "vit_small_patch32_224", "vit_base_patch16_224",
+                                    "vit_base_patch16_384",  "vit_base_patch32_224",
+                                    "vit_base_patch8_224",   "vit_large_patch16_224",
+                                    "vit_large_patch16_384", "vit_large_patch32_384",
+                                    "vit_large_patch14_224", NULL};
 
 static void set_defaults(vit *v)
 {
-    *v = (vit){.dim = 768, .depth = 12, .heads = 12, .patch = 16, .image_height = 224, .image_width = 224, .classes = 1000,
-               .class_token = true, .qkv_bias = true, .head_bias = true, .patch_bias = true, .eps = 1e-6, .layer_scale_init = 1e-5};
+    *v = (vit){.dim = 768,
+               .depth = 12,
+               .heads = 12,
+               .patch = 16,
+               .image_height = 224,
+               .image_width = 224,
+               .classes = 1000,
+               .class_token = true,
+               .qkv_bias = true,
+               .head_bias = true,
+               .patch_bias = true,
+               .eps = 1e-6,
+               .layer_scale_init = 1e-5};
 }
 
 static bool known_name(vit *v, const char *name)
@@ -54,13 +68,16 @@ static fet_status publish(fet__arch *a, const vit *v)
     if (v->dim % v->heads != 0)
         return FET_FAIL(FET_E_ARG, "vit: dim=%d cannot be divided into heads=%d", v->dim, v->heads);
     if (v->image_height % v->patch != 0 || v->image_width % v->patch != 0)
-        return FET_FAIL(FET_E_ARG, "vit: img=%dx%d cannot be divided into patch=%d", v->image_height, v->image_width, v->patch);
+        return FET_FAIL(FET_E_ARG, "vit: img=%dx%d cannot be divided into patch=%d", v->image_height, v->image_width,
+                        v->patch);
     a->classes = v->classes;
     a->height = v->image_height;
     a->width = v->image_width;
     a->head = "head";
     a->feature_size = v->dim;
-    a->input = (fet__input_spec){.height = v->image_height, .width = v->image_width, .filter = FET__BICUBIC,
+    a->input = (fet__input_spec){.height = v->image_height,
+                                 .width = v->image_width,
+                                 .filter = FET__BICUBIC,
                                  .crop_pct = v->image_height >= 128 ? 0.9 : 1.0};
     memcpy(a->input.mean, mean, sizeof mean);
     memcpy(a->input.std, std, sizeof std);
@@ -192,7 +209,8 @@ static fet_status recognise_grid(vit *v, const fet__params *s)
     int side = (int)lround(sqrt((double)(tokens > 0 ? tokens : 0)));
 
     if (tokens <= 0 || (int64_t)side * side != tokens || side > 4096)
-        return FET_FAIL(FET_E_FORMAT, "pos_embed holds %lld patches, which is no square: give --arch vit:height=..,width=..,...",
+        return FET_FAIL(FET_E_FORMAT,
+                        "pos_embed holds %lld patches, which is no square: give --arch vit:height=..,width=..,...",
                         (long long)tokens);
     v->image_height = v->image_width = side * v->patch;
     return FET_OK;
@@ -200,8 +218,8 @@ static fet_status recognise_grid(vit *v, const fet__params *s)
 
 static fet_status recognise_variant(vit *v, const fet__params *s)
 {
-    static const char *const refused[] = {"reg_token", "dist_token", "blocks.0.attn.q_norm.weight", "blocks.0.mlp.fc1_g.weight",
-                                          "patch_embed.backbone.stem.conv.weight"};
+    static const char *const refused[] = {"reg_token", "dist_token", "blocks.0.attn.q_norm.weight",
+                                          "blocks.0.mlp.fc1_g.weight", "patch_embed.backbone.stem.conv.weight"};
     size_t i;
 
     for (i = 0; i < FET_COUNT(refused); i++)
@@ -231,11 +249,15 @@ static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
     set_defaults(v);
     v->depth = count_blocks(s);
     if (dim > 65536 || patch < 1 || patch > 1024 || hidden < 1 || hidden > (1 << 22) || classes > (1 << 24))
-        return FET_FAIL(FET_E_FORMAT, "its sizes are not those of a vision transformer (width %lld, patch %lld, hidden %lld)", (long long)dim,
-                        (long long)patch, (long long)hidden);
+        return FET_FAIL(FET_E_FORMAT,
+                        "its sizes are not those of a vision transformer (width %lld, patch %lld, hidden %lld)",
+                        (long long)dim, (long long)patch, (long long)hidden);
     if (dim % 64 != 0)
-        return FET_FAIL(FET_E_FORMAT, "width %lld is no multiple of 64, so the number of heads cannot be told from the tensors: give --arch "
-                        "vit:dim=%lld,depth=%d,heads=..,patch=%lld,...", (long long)dim, (long long)dim, v->depth, (long long)patch);
+        return FET_FAIL(
+            FET_E_FORMAT,
+            "width %lld is no multiple of 64, so the number of heads cannot be told from the tensors: give --arch "
+            "vit:dim=%lld,depth=%d,heads=..,patch=%lld,...",
+            (long long)dim, (long long)dim, v->depth, (long long)patch);
     v->dim = (int)dim;
     v->heads = (int)(dim / 64);
     v->patch = (int)patch;
@@ -244,8 +266,10 @@ static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
     FET_TRY(recognise_variant(v, s));
     FET_TRY(recognise_grid(v, s));
     FET_TRY(publish(a, v));
-    fet__note("vision transformer: width %d, %d blocks, patch %d, image %d; assumed %d heads (width / 64), layer norm eps 1e-6, ImageNet mean "
-              "and deviation, bicubic resizing, crop %.3g", v->dim, v->depth, v->patch, v->image_height, v->heads, a->input.crop_pct);
+    fet__note("vision transformer: width %d, %d blocks, patch %d, image %d; assumed %d heads (width / 64), layer norm "
+              "eps 1e-6, ImageNet mean "
+              "and deviation, bicubic resizing, crop %.3g",
+              v->dim, v->depth, v->patch, v->image_height, v->heads, a->input.crop_pct);
 done:
     return st;
 }
@@ -391,8 +415,9 @@ static fet_status resize(fet__arch *a, fet__params *store, int height, int width
     if (p && (h != old_h || w != old_w)) {
         FET_TRY(FET_NEW(data, (int64_t)(prefix + h * w) * v->dim));
         memcpy(data, p->data, (size_t)prefix * (size_t)v->dim * sizeof *data);
-        FET_TRY(fet__resize_float(data + (size_t)prefix * (size_t)v->dim, h, w, (const float *)p->data + (size_t)prefix * (size_t)v->dim, old_h,
-                                  old_w, v->dim, FET__BICUBIC));
+        FET_TRY(fet__resize_float(data + (size_t)prefix * (size_t)v->dim, h, w,
+                                  (const float *)p->data + (size_t)prefix * (size_t)v->dim, old_h, old_w, v->dim,
+                                  FET__BICUBIC));
         trainable = p->trainable;
         fet__params_remove(store, p);
         FET_TRY(fet__params_add(store, &p, "pos_embed", FET_F32, FET_SHAPE(1, prefix + h * w, v->dim), FET__PARAM));
@@ -407,12 +432,13 @@ done:
     return st;
 }
 
-const fet__arch_class fet__arch_vit = {.family = "vit",
-                                       .help = "vision transformer (timm); vit:dim=,depth=,heads=,patch=,img=,mlp=,classes=,mean_pool=,...",
-                                       .names = names,
-                                       .config_bytes = sizeof(vit),
-                                       .parse = parse,
-                                       .recognise = recognise,
-                                       .print = print,
-                                       .build = build,
-                                       .resize = resize};
+const fet__arch_class fet__arch_vit = {
+    .family = "vit",
+    .help = "vision transformer (timm); vit:dim=,depth=,heads=,patch=,img=,mlp=,classes=,mean_pool=,...",
+    .names = names,
+    .config_bytes = sizeof(vit),
+    .parse = parse,
+    .recognise = recognise,
+    .print = print,
+    .build = build,
+    .resize = resize};

@@ -110,7 +110,8 @@ fet__node *fet__nn_layer_norm(fet__build *b, const char *name, fet__node *x, dou
 
 fet__node *fet__nn_attention(fet__build *b, const char *name, fet__node *x, const fet__attention_options *o)
 {
-    fet__linear_options qkv = {.no_bias = !o->qkv_bias, .weight_init = o->weight_init, .part_count = 3, .part = {"q", "k", "v"}};
+    fet__linear_options qkv = {
+        .no_bias = !o->qkv_bias, .weight_init = o->weight_init, .part_count = 3, .part = {"q", "k", "v"}};
     fet__linear_options proj = {.weight_init = o->weight_init};
     fet__node *y;
     int64_t c;
@@ -132,8 +133,8 @@ fet__node *fet__nn_attention(fet__build *b, const char *name, fet__node *x, cons
     return y;
 }
 
-fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hidden, fet__node *(*activation)(fet__graph *, fet__node *),
-                       fet__init weight_init, fet__init bias_init)
+fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hidden,
+                       fet__node *(*activation)(fet__graph *, fet__node *), fet__init weight_init, fet__init bias_init)
 {
     fet__linear_options o = {.weight_init = weight_init, .bias_init = bias_init};
     fet__node *y;
@@ -150,8 +151,8 @@ fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hi
     return y;
 }
 
-fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path, const int grid[2],
-                            int prefix_tokens)
+fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
+                            const int grid[2], int prefix_tokens)
 {
     fet__site *s;
 

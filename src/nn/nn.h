@@ -10,13 +10,13 @@ typedef struct fet__build fet__build;
 /* A place where an adapter may act. Borrowed for the call; `name` lives in the graph's arena. */
 typedef struct fet__site {
     enum { FET__SITE_LINEAR, FET__SITE_RESIDUAL, FET__SITE_NORM, FET__SITE_TOKENS } kind;
-    const char *name;           /* "blocks.3.mlp.fc2"; residual: "blocks.3.attn" or "blocks.3.mlp" */
-    fet__param *weight, *bias;  /* LINEAR; bias may be NULL */
-    int64_t in, out;            /* LINEAR: columns and rows of the weight; else the channels in both */
-    int part_count;             /* LINEAR whose rows are several layers: 3 for a fused qkv, else 0 */
-    const char *part[4];        /* "blocks.3.attn.q", ".k", ".v": equal row blocks, in order */
-    int grid[2];                /* RESIDUAL: rows and columns of the token grid */
-    int prefix_tokens;          /* RESIDUAL, TOKENS: tokens in front of the grid (class token) */
+    const char *name;          /* "blocks.3.mlp.fc2"; residual: "blocks.3.attn" or "blocks.3.mlp" */
+    fet__param *weight, *bias; /* LINEAR; bias may be NULL */
+    int64_t in, out;           /* LINEAR: columns and rows of the weight; else the channels in both */
+    int part_count;            /* LINEAR whose rows are several layers: 3 for a fused qkv, else 0 */
+    const char *part[4];       /* "blocks.3.attn.q", ".k", ".v": equal row blocks, in order */
+    int grid[2];               /* RESIDUAL: rows and columns of the token grid */
+    int prefix_tokens;         /* RESIDUAL, TOKENS: tokens in front of the grid (class token) */
 } fet__site;
 
 /* What adapters implement for nn; every member may be NULL. Each returns the value that takes the place of `y`. */
@@ -30,11 +30,19 @@ typedef struct fet__hooks {
 
 /* How a parameter that the store lacks begins. */
 typedef struct fet__init {
-    enum { FET__INIT_ZERO, FET__INIT_ONE, FET__INIT_VALUE, FET__INIT_NORMAL, FET__INIT_TRUNC_NORMAL, FET__INIT_UNIFORM } kind;
-    double a; /* VALUE: the value; NORMAL, TRUNC_NORMAL (cut at two deviations): standard deviation; UNIFORM: bound, U(-a, a) */
+    enum {
+        FET__INIT_ZERO,
+        FET__INIT_ONE,
+        FET__INIT_VALUE,
+        FET__INIT_NORMAL,
+        FET__INIT_TRUNC_NORMAL,
+        FET__INIT_UNIFORM
+    } kind;
+    double
+        a; /* VALUE: the value; NORMAL, TRUNC_NORMAL (cut at two deviations): standard deviation; UNIFORM: bound, U(-a, a) */
 } fet__init;
-fet__init fet__init_xavier(int64_t in, int64_t out);  /* U(-sqrt(6/(in+out)), +) */
-fet__init fet__init_kaiming5(int64_t in);             /* U(-1/sqrt(in), +): Kaiming uniform with a = sqrt(5) */
+fet__init fet__init_xavier(int64_t in, int64_t out); /* U(-sqrt(6/(in+out)), +) */
+fet__init fet__init_kaiming5(int64_t in);            /* U(-1/sqrt(in), +): Kaiming uniform with a = sqrt(5) */
 /* Fill by counter-based numbers from (seed, hash of the name): the same whatever else is initialised. */
 void fet__init_fill(void *data, fet_dtype t, int64_t count, fet__init init, uint64_t seed, const char *name);
 
@@ -42,24 +50,25 @@ void fet__init_fill(void *data, fet_dtype t, int64_t count, fet__init init, uint
 struct fet__build {
     fet__graph *g;
     fet__params *store;
-    const fet__hooks *hooks;  /* NULL: none */
-    bool train;               /* dropout and drop path are on */
-    bool may_initialise;      /* false: a parameter that the store lacks is an error, but inside fet__build_fresh_begin/end */
-    uint64_t seed;            /* of initial values and of dropout */
-    fet_dtype dtype;          /* of activations: FET_F32, or FET_F64 in the reference path (parameters are then cast) */
-    fet__node *step;          /* i32 scalar: the step number for random streams; needed when train */
-    double drop_path;         /* rate of the last block; models raise it linearly from 0 */
-    double dropout;           /* plain dropout of the backbone (timm's drop_rate), 0 as a rule */
+    const fet__hooks *hooks; /* NULL: none */
+    bool train;              /* dropout and drop path are on */
+    bool
+        may_initialise; /* false: a parameter that the store lacks is an error, but inside fet__build_fresh_begin/end */
+    uint64_t seed;      /* of initial values and of dropout */
+    fet_dtype dtype;    /* of activations: FET_F32, or FET_F64 in the reference path (parameters are then cast) */
+    fet__node *step;    /* i32 scalar: the step number for random streams; needed when train */
+    double drop_path;   /* rate of the last block; models raise it linearly from 0 */
+    double dropout;     /* plain dropout of the backbone (timm's drop_rate), 0 as a rule */
     /* NULL: masks are drawn. For tests: the mask itself (zeros and 1 / (1 - p)), so that dropout can be held to given values. */
     fet__node *(*mask)(void *user, fet__build *b, fet__shape shape, double p);
     void *mask_user;
 
-    char prefix[256];         /* "blocks.3.mlp" */
-    int fresh;                /* > 0: inside fresh_begin/end */
-    bool adapter_scope;       /* parameters made now belong to an adapter */
-    fet__site *sites;         /* every site passed through, in order; the graph's arena */
+    char prefix[256];   /* "blocks.3.mlp" */
+    int fresh;          /* > 0: inside fresh_begin/end */
+    bool adapter_scope; /* parameters made now belong to an adapter */
+    fet__site *sites;   /* every site passed through, in order; the graph's arena */
     int site_count, site_capacity;
-    uint32_t random_count;    /* streams handed out */
+    uint32_t random_count; /* streams handed out */
 };
 
 /* ---- build.c ------------------------------------------------------------------------------------------------ */
@@ -76,10 +85,11 @@ bool fet__has_parameter(const fet__build *b, const char *name); /* prefix.name i
 /* ---- layers.c ----------------------------------------------------------------------------------------------- */
 typedef struct fet__linear_options {
     bool no_bias;
-    fet__init weight_init, bias_init; /* zero-initialised weight_init means kaiming5(in) and bias kaiming5(in), as PyTorch */
-    bool default_init;                /* set: use PyTorch's default for both; else the two above */
-    int part_count;                   /* fused rows, see fet__site */
-    const char *part[4];              /* local names: "q", "k", "v": replace the layer's own last name */
+    fet__init weight_init,
+        bias_init;       /* zero-initialised weight_init means kaiming5(in) and bias kaiming5(in), as PyTorch */
+    bool default_init;   /* set: use PyTorch's default for both; else the two above */
+    int part_count;      /* fused rows, see fet__site */
+    const char *part[4]; /* local names: "q", "k", "v": replace the layer's own last name */
 } fet__linear_options;
 /* y = x W^T + b under `name` (weight [out, in], bias [out]), passing through the linear site. */
 fet__node *fet__nn_linear(fet__build *b, const char *name, fet__node *x, int64_t out, const fet__linear_options *o);
@@ -92,12 +102,13 @@ typedef struct fet__attention_options {
 } fet__attention_options;
 fet__node *fet__nn_attention(fet__build *b, const char *name, fet__node *x, const fet__attention_options *o);
 /* fc1, activation, fc2 under `name`. */
-fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hidden, fet__node *(*activation)(fet__graph *, fet__node *),
-                       fet__init weight_init, fet__init bias_init);
+fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hidden,
+                       fet__node *(*activation)(fet__graph *, fet__node *), fet__init weight_init, fet__init bias_init);
 /* y after attention or MLP, before it is added to the stream: residual site, then drop path, then x + y. */
-fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path, const int grid[2],
-                            int prefix_tokens);
-fet__node *fet__nn_dropout(fet__build *b, fet__node *x, double p);   /* x itself in evaluation or when p is 0 */
-fet__node *fet__nn_drop_path(fet__build *b, fet__node *x, double p); /* per sample (axis 0), kept ones divided by 1 - p */
+fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
+                            const int grid[2], int prefix_tokens);
+fet__node *fet__nn_dropout(fet__build *b, fet__node *x, double p); /* x itself in evaluation or when p is 0 */
+fet__node *fet__nn_drop_path(fet__build *b, fet__node *x,
+                             double p); /* per sample (axis 0), kept ones divided by 1 - p */
 
 #endif

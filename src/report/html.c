@@ -38,8 +38,10 @@ void fet__html_begin(fet__text *t, const char *title)
 {
     fet__text_printf(t, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     element(t, "title", title);
-    fet__text_printf(t, "<style>body{font:15px/1.5 sans-serif;max-width:46em;margin:2em auto;padding:0 1em;color:#222}table{border-collapse:collapse}"
-                        "td{padding:.15em 1em .15em 0;vertical-align:top}td+td{font-family:monospace;word-break:break-all}h2{margin-top:1.6em}"
+    fet__text_printf(t, "<style>body{font:15px/1.5 sans-serif;max-width:46em;margin:2em auto;padding:0 "
+                        "1em;color:#222}table{border-collapse:collapse}"
+                        "td{padding:.15em 1em .15em "
+                        "0;vertical-align:top}td+td{font-family:monospace;word-break:break-all}h2{margin-top:1.6em}"
                         "svg{width:100%%;height:auto}text{font:12px sans-serif;fill:#555}</style></head><body>\n");
     element(t, "h1", title);
 }
@@ -84,11 +86,13 @@ static void axes(fet__text *t, range x, range y, const char *x_name)
 
     for (i = 0; i <= 4; i++) {
         double v = y.low + (y.high - y.low) * i / 4, at = place(y, v, HEIGHT - BOTTOM, TOP);
-        fet__text_printf(t, "<line x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/><text x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>",
+        fet__text_printf(t,
+                         "<line x1=\"%g\" x2=\"%g\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"#ddd\"/><text x=\"%g\" y=\"%.1f\" "
+                         "text-anchor=\"end\">%.4g</text>",
                          LEFT, WIDTH - RIGHT, at, at, LEFT - 6, at + 4, v);
     }
-    fet__text_printf(t, "<text x=\"%g\" y=\"%g\">%.4g</text><text x=\"%g\" y=\"%g\" text-anchor=\"end\">", LEFT, HEIGHT - 18, x.low, WIDTH - RIGHT,
-                     HEIGHT - 18);
+    fet__text_printf(t, "<text x=\"%g\" y=\"%g\">%.4g</text><text x=\"%g\" y=\"%g\" text-anchor=\"end\">", LEFT,
+                     HEIGHT - 18, x.low, WIDTH - RIGHT, HEIGHT - 18);
     fet__text_printf(t, "%.4g</text><text x=\"%g\" y=\"%g\" text-anchor=\"middle\">", x.high, WIDTH / 2, HEIGHT - 18);
     escaped(t, x_name);
     fet__text_printf(t, "</text>");
@@ -116,7 +120,8 @@ void fet__html_chart(fet__text *t, const char *heading, const char *x_name, cons
         fet__text_printf(t, "<polyline fill=\"none\" stroke-width=\"2\" stroke=\"%s\" points=\"", colour);
         for (k = 0; k < series[i].count; k++)
             if (isfinite(series[i].y[k]))
-                fet__text_printf(t, "%.1f,%.1f ", place(x, series[i].x[k], LEFT, WIDTH - RIGHT), place(y, series[i].y[k], HEIGHT - BOTTOM, TOP));
+                fet__text_printf(t, "%.1f,%.1f ", place(x, series[i].x[k], LEFT, WIDTH - RIGHT),
+                                 place(y, series[i].y[k], HEIGHT - BOTTOM, TOP));
         fet__text_printf(t, "\"/><text x=\"%g\" y=\"%g\" style=\"fill:%s\">", LEFT + 120.0 * i, HEIGHT - 2, colour);
         escaped(t, series[i].name);
         fet__text_printf(t, "</text>");

@@ -79,23 +79,59 @@ typedef enum fet__activation { FET__ACT_NONE, FET__ACT_RELU, FET__ACT_GELU } fet
 
 /* Which member counts is a matter of the operator (see above). Unused bytes are zero, so that attributes compare by memcmp. */
 typedef union fet__attr {
-    struct { uint32_t axes; } reduce;
-    struct { int32_t ta, tb; } matmul;
-    struct { int32_t stride[2], pad[2], dilation[2], groups; } conv;
-    struct { int32_t perm[FET__MAX_RANK]; } transpose;
-    struct { int32_t start[FET__MAX_RANK], step[FET__MAX_RANK]; } slice;
-    struct { int32_t shift[FET__MAX_RANK]; } roll;
-    struct { int32_t axis; } axis;
-    struct { int32_t n; } power;
-    struct { int32_t relation; } compare;
-    struct { double value; } fill;
-    struct { uint64_t seed; uint32_t stream; } random;
-    struct { int32_t bicubic, align_corners; } resize;
-    struct { int32_t kernel[2], stride[2], pad[2]; } pool;
-    struct { int32_t activation; } linear;
-    struct { double eps; } norm;
-    struct { double smoothing; } cross_entropy;
-    struct { double scale; int32_t heads; } attention;
+    struct {
+        uint32_t axes;
+    } reduce;
+    struct {
+        int32_t ta, tb;
+    } matmul;
+    struct {
+        int32_t stride[2], pad[2], dilation[2], groups;
+    } conv;
+    struct {
+        int32_t perm[FET__MAX_RANK];
+    } transpose;
+    struct {
+        int32_t start[FET__MAX_RANK], step[FET__MAX_RANK];
+    } slice;
+    struct {
+        int32_t shift[FET__MAX_RANK];
+    } roll;
+    struct {
+        int32_t axis;
+    } axis;
+    struct {
+        int32_t n;
+    } power;
+    struct {
+        int32_t relation;
+    } compare;
+    struct {
+        double value;
+    } fill;
+    struct {
+        uint64_t seed;
+        uint32_t stream;
+    } random;
+    struct {
+        int32_t bicubic, align_corners;
+    } resize;
+    struct {
+        int32_t kernel[2], stride[2], pad[2];
+    } pool;
+    struct {
+        int32_t activation;
+    } linear;
+    struct {
+        double eps;
+    } norm;
+    struct {
+        double smoothing;
+    } cross_entropy;
+    struct {
+        double scale;
+        int32_t heads;
+    } attention;
     int64_t raw[6];
 } fet__attr;
 
@@ -105,16 +141,16 @@ typedef union fet__attr {
  * pattern; each instruction writes the next register. The last register is the result. With `reduce_axes` the result, which has
  * shape `full`, is summed over those axes (they stay with size 1). */
 typedef struct fet__instr {
-    uint16_t op;      /* an element-wise operator (class ELEMENT or FUSED_ELEMENT), RANDOM or FILL */
-    int16_t a, b, c;  /* registers; -1 unused */
-    fet__attr attr;   /* of the operator */
+    uint16_t op;     /* an element-wise operator (class ELEMENT or FUSED_ELEMENT), RANDOM or FILL */
+    int16_t a, b, c; /* registers; -1 unused */
+    fet__attr attr;  /* of the operator */
 } fet__instr;
 
 #define FET__GROUP_INSTRS 40
 typedef struct fet__group {
-    fet__shape full;       /* iteration space */
-    uint32_t reduce_axes;  /* 0: none */
-    int input_count;       /* inputs have full's rank with size 1 on broadcast axes, or are scalars of rank 0 */
+    fet__shape full;      /* iteration space */
+    uint32_t reduce_axes; /* 0: none */
+    int input_count;      /* inputs have full's rank with size 1 on broadcast axes, or are scalars of rank 0 */
     int instr_count;
     fet__instr instr[FET__GROUP_INSTRS];
 } fet__group;

@@ -9,8 +9,8 @@
 
 /* ---- dtype.c --------------------------------------------------------------------------------------------- */
 size_t fet__dtype_bytes(fet_dtype t);
-const char *fet__dtype_name(fet_dtype t);               /* "f32" */
-bool fet__dtype_parse(const char *s, fet_dtype *out);   /* "f32" "bf16" ... */
+const char *fet__dtype_name(fet_dtype t);             /* "f32" */
+bool fet__dtype_parse(const char *s, fet_dtype *out); /* "f32" "bf16" ... */
 bool fet__dtype_is_float(fet_dtype t);
 /* Convert `count` elements; float targets round to nearest even. Any pair of numeric types. */
 void fet__convert(void *dst, fet_dtype dst_type, const void *src, fet_dtype src_type, int64_t count);
@@ -22,7 +22,8 @@ typedef struct fet__shape {
     int rank; /* 0 is a scalar */
     int64_t dim[FET__MAX_RANK];
 } fet__shape;
-#define FET_SHAPE(...) fet__shape_make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
+#define FET_SHAPE(...)                                                                                                 \
+    fet__shape_make((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__})
 fet__shape fet__shape_make(int rank, const int64_t *dim);
 fet__shape fet__shape_scalar(void);
 int64_t fet__shape_count(const fet__shape *s); /* product; -1 when it overflows or a size is negative */
@@ -38,24 +39,25 @@ typedef enum fet__role {
 } fet__role;
 
 typedef struct fet__param {
-    const char *name;   /* "blocks.3.mlp.fc2.weight"; owned by the store */
-    fet_dtype dtype;    /* of `data` */
+    const char *name; /* "blocks.3.mlp.fc2.weight"; owned by the store */
+    fet_dtype dtype;  /* of `data` */
     fet__shape shape;
     int64_t bytes;
-    void *data;         /* contiguous, row-major; never NULL */
+    void *data; /* contiguous, row-major; never NULL */
     fet__role role;
     bool trainable;
-    bool adapter;       /* created by an adapter: goes into adapter.safetensors */
-    bool loaded;        /* came from a file, not from an initialiser */
-    bool borrowed;      /* data lies in a file mapping; copied before the first write (fet__param_own) */
-    uint64_t version;   /* grows whenever the host changes data: packed copies and folded values are then remade */
+    bool adapter;     /* created by an adapter: goes into adapter.safetensors */
+    bool loaded;      /* came from a file, not from an initialiser */
+    bool borrowed;    /* data lies in a file mapping; copied before the first write (fet__param_own) */
+    uint64_t version; /* grows whenever the host changes data: packed copies and folded values are then remade */
 } fet__param;
 
 typedef struct fet__params fet__params;
 fet_status fet__params_create(fet__params **out);
 void fet__params_destroy(fet__params *s);
 /* Create an entry with zeroed data. Fails when the name exists. The pointer is stable until the store is destroyed. */
-fet_status fet__params_add(fet__params *s, fet__param **out, const char *name, fet_dtype t, fet__shape shape, fet__role role);
+fet_status fet__params_add(fet__params *s, fet__param **out, const char *name, fet_dtype t, fet__shape shape,
+                           fet__role role);
 /* The same over memory that somebody else keeps alive (a file mapping). */
 fet_status fet__params_add_borrowed(fet__params *s, fet__param **out, const char *name, fet_dtype t, fet__shape shape,
                                     fet__role role, const void *data);

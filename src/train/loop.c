@@ -54,14 +54,14 @@ static fet_status interrupted(loop *l)
 
 /* ---- one step ------------------------------------------------------------------------------------------------------- */
 
-static double rate_at(const loop *l)
+static double rate_at(const loop *l, int64_t epoch_step)
 {
     double t = (double)l->s.epoch;
 
     if (l->o->schedule_per_epoch)
         t = l->o->schedule_lag && t > 0 ? t - 1 : t;
     else
-        t += (double)l->s.epoch_step / (double)l->epoch_steps;
+        t += (double)epoch_step / (double)l->epoch_steps;
     return fet__schedule_at(&l->schedule, t);
 }
 
@@ -137,7 +137,7 @@ static fet_status run_step(loop *l, const fet__batch *b)
     int64_t values = (int64_t)l->m->input.height * l->m->input.width * 3;
     fet_status st;
 
-    l->lr = rate_at(l);
+    l->lr = rate_at(l, l->s.epoch_step);
     fet__step_feed(&l->step, b, l->o->batch, values);
     if (l->step.step)
         *l->step.step = (int32_t)l->s.step;
@@ -189,6 +189,7 @@ static fet_status end_epoch(loop *l)
     double seconds = fet__now() - l->epoch_begun, rate = seconds > 0 ? (double)l->epoch_images / seconds : 0;
     fet_status st;
 
+    l->lr = rate_at(l, l->s.epoch_step - 1); /* of the last step, which another session may have done */
     l->s.last_train_loss = l->s.loss_images ? l->s.loss_sum / (double)l->s.loss_images : (double)NAN;
     if (fet__loader_skipped(l->loader) > l->s.skipped) /* it counts from the start of this session on */
         l->s.skipped = fet__loader_skipped(l->loader);
@@ -354,7 +355,8 @@ static fet_status run(loop *l, fet__loop_result *out)
 {
     fet_status st = FET_OK;
 
-    while (l->s.step < l->steps)
+    /* Steps to do, or an epoch whose steps were all done when the state was saved and that was not ended yet. */
+    while (l->s.step < l->steps || l->s.epoch_step > 0)
         FET_TRY(run_epoch(l));
     /* A run that had ended, or was killed between its last state and the files derived from it: write those again. */
     FET_TRY(fet__model_save_adapter(l->m, l->folder.adapter, NULL, 0));
