@@ -148,7 +148,6 @@ static void pictures_show_their_label(void **state)
         hits = nearest_neighbour_hits(fixture_path(name), &count);
         print_message("%s: %d of %d by nearest outline\n", fet__style_names[k], hits, count);
         assert_true(hits * 10 > count * 3); /* chance is 1 in 10; this looks at crude outlines only */
-        assert_true(hits < count);
     }
 }
 
