@@ -110,11 +110,34 @@ static fet__node *slice_first(fet__graph *g, const fet__node *n, const int *uses
     case FET__OP_LAYER_NORM: return over_cut(g, x, &r, 6u);
     case FET__OP_LAYER_NORM_DX: return over_cut(g, x, &r, 2u);
     case FET__OP_MATMUL: return is_row_product(x) ? over_cut(g, x, &r, 2u) : NULL;
+    case FET__OP_CONCAT: return x->attr.axis.axis == x->shape.rank - 1 ? over_cut(g, x, &r, 0) : NULL;
     default: return NULL;
     }
 }
 
 /* ---- backward ---- */
+
+/* Some columns of a value that is zero outside some rows: the columns first. */
+static fet__node *columns_of_spread(fet__graph *g, const fet__node *n)
+{
+    const fet__node *x = n->input[0];
+    int64_t start[FET__MAX_RANK], step[FET__MAX_RANK];
+    fet__shape part = n->shape;
+
+    if (x->op != FET__OP_UNSLICE)
+        return NULL;
+    for (int i = 0; i < part.rank; i++) {
+        bool sliced = n->shape.dim[i] != x->shape.dim[i];
+
+        if (sliced && x->input[0]->shape.dim[i] != x->shape.dim[i])
+            return NULL;
+        start[i] = sliced ? n->attr.slice.start[i] : 0;
+        step[i] = sliced ? n->attr.slice.step[i] : 1;
+        part.dim[i] = sliced ? n->shape.dim[i] : x->input[0]->shape.dim[i];
+    }
+    rows r = {&x->attr, &part, &n->shape};
+    return spread(g, fet__slice_all(g, x->input[0], start, step, part), &r, &n->shape);
+}
 
 static bool is_spread(const fet__node *n, rows *r)
 {
@@ -210,7 +233,11 @@ static fet__node *sum_of_rows(fet__graph *g, const fet__node *n)
 fet__node *fet__simplify_rows(fet__graph *g, fet__node *n, const int *uses, int ids)
 {
     switch (n->op) {
-    case FET__OP_SLICE: return slice_first(g, n, uses, ids);
+    case FET__OP_SLICE: {
+        fet__node *first = slice_first(g, n, uses, ids);
+
+        return first ? first : columns_of_spread(g, n);
+    }
     case FET__OP_MUL:
     case FET__OP_DIV: return product(g, n);
     case FET__OP_ADD:

@@ -4,7 +4,8 @@
  * takes in producers of the same shape, latest first, when all their uses are inside the group; broadcasts, fills and random numbers
  * are cheap enough to be taken in by every group that uses them. So no value is computed twice but those, every value that somebody
  * else wants stays a node of its own, and a group never depends on itself: only its root can be seen from outside. Forward nodes do
- * not join backward groups: their inputs would have to live until then. */
+ * not join backward groups, for their inputs would have to live until then; unless these are leaves that live anyway (the decay of an
+ * optimiser's moments). */
 #include "graph/graph_int.h"
 
 #include <string.h>
@@ -18,6 +19,7 @@ typedef struct pass {
     int *place;          /* by id: position in order */
     int *uses;           /* by id: edges from live nodes and roots */
     unsigned char *late; /* by id */
+    bool *rooted;        /* by id: made of host scalars, states and trained parameters alone */
 } pass;
 
 typedef struct draft {
@@ -80,7 +82,8 @@ static bool may_join(const pass *p, const draft *d, const fet__node *n)
         return n->dtype == d->dtype || n->dtype == FET_I32;
     if (n->dtype != d->dtype)
         return false;
-    return is_free(n) || (is_groupable(n) && p->late[n->id] == d->late && uses_inside(d, n) == p->uses[n->id]);
+    return is_free(n) ||
+           (is_groupable(n) && (p->late[n->id] == d->late || p->rooted[n->id]) && uses_inside(d, n) == p->uses[n->id]);
 }
 
 /* What a member's input is read from: a broadcast's source, and the number itself where it was reshaped to be broadcast. */
@@ -241,6 +244,22 @@ static fet_status group_from(pass *p, fet__node *root)
     return become_group(p, &d);
 }
 
+/* Frozen parameters do not count: what depends on them alone is computed once and must stay apart. Of inputs only the host's scalars
+ * do (a learning rate). */
+static bool is_rooted(const pass *p, const fet__node *n)
+{
+    if (n->op == FET__OP_PARAM)
+        return n->param->trainable;
+    if (n->op == FET__OP_STATE || n->op == FET__OP_FILL || (n->op == FET__OP_INPUT && n->shape.rank == 0))
+        return true;
+    if (!is_groupable(n) && n->op != FET__OP_BROADCAST && n->op != FET__OP_RESHAPE)
+        return false;
+    for (int i = 0; i < n->input_count; i++)
+        if (!p->rooted[n->input[i]->id])
+            return false;
+    return n->input_count > 0;
+}
+
 fet_status fet__pass_group(fet__graph *g)
 {
     pass p = {.g = g};
@@ -251,8 +270,11 @@ fet_status fet__pass_group(fet__graph *g)
     FET_TRY(fet__graph_uses(g, p.order, p.count, &p.uses));
     FET_TRY(fet__graph_late(g, p.order, p.count, &p.late));
     FET_TRY(FET_NEW(p.place, g->count + 1));
-    for (int k = 0; k < p.count; k++)
+    FET_TRY(FET_NEW(p.rooted, g->count + 1));
+    for (int k = 0; k < p.count; k++) {
         p.place[p.order[k]->id] = k;
+        p.rooted[p.order[k]->id] = is_rooted(&p, p.order[k]);
+    }
     for (int k = p.count - 1; k >= 0; k--)
         if (p.uses[p.order[k]->id] > 0 && p.order[k]->input_count > 0)
             FET_TRY(group_from(&p, p.order[k]));
@@ -261,5 +283,6 @@ done:
     fet__free(p.uses);
     fet__free(p.late);
     fet__free(p.place);
+    fet__free(p.rooted);
     return st;
 }

@@ -105,6 +105,29 @@ static void test_halves_do_not_mix(void **state)
     fet__graph_destroy(g);
 }
 
+/* A state lives anyway: its decay joins the optimiser's group, though no gradient stands before it. */
+static void test_states_may_mix(void **state)
+{
+    fixture *f = *state;
+    const char *text = "%0 f32[4] = input() {name=\"x\"}\n"
+                       "%1 f32[] = input() {name=\"rate\"}\n"
+                       "%6 f32[1] = reshape(%1)\n"
+                       "%2 f32[4] = broadcast(%6)\n"
+                       "%3 f32[4] = mul($m, %2)\n"
+                       "%4 f32[4] = tanh(%0) backward\n"
+                       "%5 f32[4] = add(%3, %4) backward\n"
+                       "assign $m %5\n";
+    fet__param *m;
+    fet__graph *g = NULL;
+
+    assert_ok(fet__params_add(f->store, &m, "m", FET_F32, FET_SHAPE(4), FET__STATE));
+    assert_ok(fet__graph_parse(&g, text, f->store));
+    assert_ok(fet__pass_group(g));
+    assert_non_null(strstr(printed(g), "mul("));
+    assert_null(strstr(printed(g), " = mul(")); /* inside a group only */
+    fet__graph_destroy(g);
+}
+
 static void test_limits(void **state)
 {
     fixture *f = *state;
@@ -144,14 +167,9 @@ static void test_lowering_undoes_grouping(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_chain_with_broadcasts),
-        TEST(test_sum_at_the_end),
-        TEST(test_single_operators_stay),
-        TEST(test_shared_values_stay_nodes),
-        TEST(test_dropout_in_f64),
-        TEST(test_halves_do_not_mix),
-        TEST(test_limits),
-        TEST(test_lowering_undoes_grouping),
+        TEST(test_chain_with_broadcasts),    TEST(test_sum_at_the_end), TEST(test_single_operators_stay),
+        TEST(test_shared_values_stay_nodes), TEST(test_dropout_in_f64), TEST(test_halves_do_not_mix),
+        TEST(test_states_may_mix),           TEST(test_limits),         TEST(test_lowering_undoes_grouping),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
