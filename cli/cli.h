@@ -83,7 +83,8 @@ int usage_error(const args *a, const char *format, ...) __attribute__((format(pr
 const char *shown(const char *s);
 /* One JSON object and a newline; consumes j. Exit status. */
 int print_json(json_t *j);
-json_t *number(double v); /* null when not finite */
+json_t *number(double v);         /* null when not finite */
+json_t *json_text(const char *s); /* as it is, or escaped where it is not UTF-8 */
 void row(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void row_percent(const char *label, double fraction);
 int finish_output(void); /* 0, or 1 with a message when standard output could not be written */

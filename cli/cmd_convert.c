@@ -8,7 +8,7 @@ static int run(args *a)
     if (st != FET_OK)
         return fail(st);
     if (a->json)
-        return print_json(json_pack("{s:s}", "out", shown(a->operands[1])));
+        return print_json(json_pack("{s:o}", "out", json_text(a->operands[1])));
     printf("written %s\n", shown(a->operands[1]));
     return EXIT_DONE;
 }

@@ -56,7 +56,7 @@ static int run_synth(args *a)
     if (st != FET_OK)
         return fail(st);
     if (a->json)
-        return print_json(json_pack("{s:I, s:s}", "images", (json_int_t)images, "out", shown(out)));
+        return print_json(json_pack("{s:I, s:o}", "images", (json_int_t)images, "out", json_text(out)));
     printf("%lld images in %s\n", (long long)images, shown(out));
     return EXIT_DONE;
 }
@@ -73,7 +73,7 @@ static void on_finding(void *user, const char *text)
     findings *f = user;
 
     if (f->json)
-        json_array_append_new(f->list, json_string(shown(text)));
+        json_array_append_new(f->list, json_text(text));
     else
         puts(text);
 }

@@ -21,8 +21,8 @@ static int run(args *a)
         if (st != FET_OK) {
             status = fail(st);
         } else if (a->json) {
-            status = print_json(json_pack("{s:I, s:I, s:s}", "images", (json_int_t)images, "features", (json_int_t)size,
-                                          "out", shown(o.out)));
+            status = print_json(json_pack("{s:I, s:I, s:o}", "images", (json_int_t)images, "features", (json_int_t)size,
+                                          "out", json_text(o.out)));
         } else {
             printf("%lld images, %lld features each, in %s\n", (long long)images, (long long)size, shown(o.out));
             status = EXIT_DONE;

@@ -30,7 +30,7 @@ static int print(const args *a, const fet_merge_report *r, const char *out, bool
         return print_json(json_pack("{s:o, s:o, s:o, s:o, s:I, s:o}", "max_abs_diff", number(r->max_abs_diff),
                                     "max_abs_logit", number(r->max_abs_logit), "top1_agreement",
                                     number(r->top1_agreement), "merged", names, "images", (json_int_t)r->images, "out",
-                                    holds ? json_string(shown(out)) : json_null()));
+                                    holds ? json_text(out) : json_null()));
     json_decref(names);
     row("merged layers", "%zu", layers);
     row("images compared", "%lld", (long long)r->images);

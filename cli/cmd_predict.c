@@ -3,15 +3,7 @@
 
 #include <stdlib.h>
 
-static const char *label_of(const fet_model *m, int i, char *number_text, size_t size)
-{
-    const char *name = fet_model_class_name(m, i);
-
-    if (name)
-        return shown(name);
-    snprintf(number_text, size, "%d", i);
-    return number_text;
-}
+#define AT_ONCE 64 /* images between two pieces of output */
 
 static int best_of(const float *p, int n)
 {
@@ -23,50 +15,67 @@ static int best_of(const float *p, int n)
     return best;
 }
 
-static int print(const args *a, const fet_model *m, const float *probability)
+static void report(const fet_model *m, const char *path, const float *p, json_t *list)
 {
-    json_t *list = json_array();
-    int i, classes = fet_model_class_count(m);
-    char text[16];
+    int best = best_of(p, fet_model_class_count(m));
+    const char *label = fet_model_class_name(m, best);
+    char number_text[16];
 
-    for (i = 0; i < a->operand_count; i++) {
-        const float *p = probability + (int64_t)i * classes;
-        int best = best_of(p, classes);
-        const char *path = shown(a->operands[i]), *label = label_of(m, best, text, sizeof text);
-        if (!a->json)
-            printf("%s\t%s\t%.6f\n", path, label, (double)p[best]);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:f}", "path", path, "label", label, "class", best,
-                                              "probability", (double)p[best]));
+    snprintf(number_text, sizeof number_text, "%d", best);
+    label = label ? label : number_text;
+    if (list)
+        json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:f}", "path", json_text(path), "label",
+                                              json_text(label), "class", best, "probability", (double)p[best]));
+    else
+        printf("%s\t%s\t%.6f\n", shown(path), shown(label), (double)p[best]);
+}
+
+/* A piece of the operands at a time: memory and the wait for the first line do not grow with their number. */
+static int predict_all(const args *a, fet_model *m, float *p, json_t *list)
+{
+    int i, j, classes = fet_model_class_count(m);
+
+    for (i = 0; i < a->operand_count; i += AT_ONCE) {
+        int n = a->operand_count - i < AT_ONCE ? a->operand_count - i : AT_ONCE;
+        fet_status st = fet_model_predict(m, (const char *const *)a->operands + i, n, p);
+        if (st != FET_OK)
+            return fail(st);
+        for (j = 0; j < n; j++)
+            report(m, a->operands[i + j], p + (size_t)j * (size_t)classes, list);
     }
-    if (a->json)
-        return print_json(json_pack("{s:o}", "predictions", list));
-    json_decref(list);
     return EXIT_DONE;
+}
+
+static int predict(const args *a, fet_model *m)
+{
+    int classes = fet_model_class_count(m), status;
+    float *p = calloc((size_t)(classes > 0 ? classes : 1) * AT_ONCE, sizeof *p);
+    json_t *list = a->json ? json_array() : NULL;
+
+    if (!p) {
+        complain("no memory for the probabilities of %d classes", classes);
+        status = EXIT_FAILED;
+    } else {
+        status = predict_all(a, m, p, list);
+    }
+    if (list && status == EXIT_DONE)
+        status = print_json(json_pack("{s:O}", "predictions", list));
+    json_decref(list);
+    free(p);
+    return status;
 }
 
 static int run(args *a)
 {
     fet_tune_options o;
     fet_model *m = NULL;
-    float *probability = NULL;
     void *keep;
-    fet_status st;
-    int status = options_apply(a, &o, &keep), classes;
+    int status = options_apply(a, &o, &keep);
 
     if (status < 0)
         status = open_model(a, &o, &m);
-    if (status < 0) {
-        classes = fet_model_class_count(m);
-        probability = calloc((size_t)a->operand_count * (size_t)(classes > 0 ? classes : 1), sizeof *probability);
-        if (!probability) {
-            complain("no memory for the probabilities of %d images", a->operand_count);
-            status = EXIT_FAILED;
-        } else {
-            st = fet_model_predict(m, (const char *const *)a->operands, a->operand_count, probability);
-            status = st == FET_OK ? print(a, m, probability) : fail(st);
-        }
-    }
-    free(probability);
+    if (status < 0)
+        status = predict(a, m);
     fet_model_close(m);
     fet_recipe_free(keep);
     return status;

@@ -22,7 +22,7 @@ static json_t *result_json(const char *out, const fet_tune_result *r)
 {
     json_t *j = json_object(), *best = eval_json(&r->best);
 
-    json_object_set_new(j, "run", json_string(shown(out)));
+    json_object_set_new(j, "run", json_text(out));
     json_object_set_new(j, "steps", json_integer((json_int_t)r->steps));
     json_object_set_new(j, "epochs", json_integer((json_int_t)r->epochs));
     json_object_set_new(j, "train_loss", number(r->train_loss));

@@ -100,6 +100,13 @@ json_t *number(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+json_t *json_text(const char *s)
+{
+    json_t *j = json_string(s);
+
+    return j ? j : json_string(shown(s));
+}
+
 int print_json(json_t *j)
 {
     char *text = j ? json_dumps(j, JSON_REAL_PRECISION(9)) : NULL;

@@ -61,7 +61,10 @@ fet_status fet__forward(fet_model *m, const fet__sample *samples, int count, con
     fet__batch own = {0};
     fet_status st;
 
+    /* A program for more pictures than there are takes them too: a second call with a few does not plan anew. */
     options.batch = o->batch < count ? o->batch : count;
+    if (m->step_batch > options.batch && m->step_batch <= o->batch)
+        options.batch = m->step_batch;
     FET_TRY(fet__model_program(m, options.batch, fet__budget(o->memory)));
     FET_TRY(FET_NEW(own.labels, options.batch));
     FET_TRY(FET_NEW(own.index, options.batch));

@@ -25,3 +25,10 @@ add_dependencies(test_cli_killed fettle)
 add_test(NAME library_symbols COMMAND sh ${cli_here}/symbols.sh $<TARGET_FILE:fettle_shared> $<TARGET_FILE:fettle_static>
   ${PROJECT_SOURCE_DIR}/include)
 set_tests_properties(library_symbols PROPERTIES TIMEOUT 60)
+
+# What an installation gives; sanitized objects would need the sanitizer's libraries on the compiler's command line.
+if(NOT FETTLE_SANITIZE)
+  add_test(NAME library_install COMMAND sh ${cli_here}/install.sh ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR}
+    ${PROJECT_SOURCE_DIR} ${CMAKE_C_COMPILER})
+  set_tests_properties(library_install PROPERTIES TIMEOUT 120)
+endif()
