@@ -17,7 +17,7 @@
 /* ---- status.c -------------------------------------------------------------------------------------------- */
 
 /* Set this thread's message and return `code`: `return FET_FAIL(FET_E_IO, "%s: ...", path)`. */
-#define FET_FAIL(code, ...) fet__fail((code), __VA_ARGS__)
+#define FET_FAIL(code, ...) fet__failed((code), fet__fail((code), __VA_ARGS__))
 /* Inside a function with `fet_status st` and a `done:` label. */
 #define FET_TRY(expr)                                                                                                  \
     do {                                                                                                               \
@@ -27,6 +27,12 @@
     } while (0)
 
 fet_status fet__fail(fet_status code, const char *format, ...) FET_PRINTF(2, 3);
+/* Shows a compiler that a failure is never FET_OK. */
+static inline fet_status fet__failed(fet_status code, fet_status set)
+{
+    (void)set;
+    return code;
+}
 /* Put "context: " in front of the present message and return `code` (for layer borders). */
 fet_status fet__fail_in(fet_status code, const char *format, ...) FET_PRINTF(2, 3);
 /* Hand a worker's failure to the caller's thread: copies `message` into this thread's slot. */

@@ -44,11 +44,11 @@ void fet__color_brightness(fet__image *im, double factor)
 void fet__color_contrast(fet__image *im, double factor)
 {
     size_t count = byte_count(im);
-    uint64_t sum = 0;
+    uint64_t sum = 0, pixels = count / CHANNELS;
 
     for (size_t i = 0; i < count; i += CHANNELS)
         sum += (uint64_t)luma(im->pixels + i);
-    blend_with(im, (int)((double)sum / (double)(count / CHANNELS) + 0.5), factor);
+    blend_with(im, (int)((double)sum / (double)pixels + 0.5), factor);
 }
 
 void fet__color_saturation(fet__image *im, double factor)

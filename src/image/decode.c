@@ -109,8 +109,8 @@ static bool is_bmp(const fet__encoded *e)
 
 static bool is_pnm(const fet__encoded *e)
 {
-    return e->size >= 3 && e->data[0] == 'P' && e->data[1] >= '1' && e->data[1] <= '7' &&
-           memchr(" \t\n\v\f\r#", e->data[2], 7);
+    return e->size >= 3 && e->data[0] == 'P' && e->data[1] >= '1' && e->data[1] <= '7' && e->data[2] != 0 &&
+           strchr(" \t\n\v\f\r#", e->data[2]);
 }
 
 typedef struct codec {

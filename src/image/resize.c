@@ -116,7 +116,7 @@ static fet_status make_strip(fet__image *out, view in, const fet__row_taps *down
     }
     if (down)
         pass_columns(to, out_stride, middle, down);
-    else
+    else if (across)
         st = pass_rows(to, in, across);
 done:
     fet__free(between);

@@ -114,18 +114,19 @@ fet__node *fet__nn_attention(fet__build *b, const char *name, fet__node *x, cons
         .no_bias = !o->qkv_bias, .weight_init = o->weight_init, .part_count = 3, .part = {"q", "k", "v"}};
     fet__linear_options proj = {.weight_init = o->weight_init};
     fet__node *y;
-    int64_t c;
+    int64_t c, head;
 
     if (!x)
         return NULL;
     c = x->shape.dim[x->shape.rank - 1];
+    head = c / o->heads;
     fet__enter(b, "%s", name);
-    if (c % o->heads != 0) {
+    if (head * o->heads != c) {
         fet__graph_fail(b->g, FET_E_ARG, "width %lld cannot be divided into %d heads", (long long)c, o->heads);
         y = NULL;
     } else {
         y = fet__nn_linear(b, "qkv", x, 3 * c, &qkv);
-        y = fet__attention(b->g, y, NULL, o->heads, 1.0 / sqrt((double)(c / o->heads)));
+        y = fet__attention(b->g, y, NULL, o->heads, 1.0 / sqrt((double)head));
         y = fet__nn_linear(b, "proj", y, c, &proj);
         y = fet__nn_dropout(b, y, b->dropout);
     }

@@ -55,12 +55,14 @@ static void band_of(const fet__skinny *s, int64_t row, int64_t rows, int64_t par
     switch (rank) {
 #define CASE(n)                                                                                                        \
     case n: band(s, row, rows, part, first, last, n); break;
+        /* clang-format off */
         CASE(1)
         CASE(2)
         CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #if VL == 16
             CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14) CASE(15) CASE(16)
 #endif
+        /* clang-format on */
 #undef CASE
     }
 }
