@@ -133,7 +133,7 @@ static bool among(const char *words, const char *word)
     size_t n = strlen(word);
     const char *p = words;
 
-    for (; n && (p = strstr(p, word)) != NULL; p += n)
+    for (; n && !strchr(word, ' ') && (p = strstr(p, word)) != NULL; p += n)
         if ((p == words || p[-1] == ' ') && (p[n] == ' ' || p[n] == '\0'))
             return true;
     return false;
