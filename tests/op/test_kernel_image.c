@@ -176,7 +176,7 @@ static void bilinear_as_golden(void **state)
                                        {6, 6, 16, 16}, {3, 4, 3, 4},  {2, 3, 50, 40}};
     fet__tensors *t = open_golden("resize_pool.safetensors");
     for (int i = 0; i < 6; i++) {
-        char number[8];
+        char number[16];
         snprintf(number, sizeof number, "%d", i);
         int64_t h = size[i][0], w = size[i][1], oh = size[i][2], ow = size[i][3];
         const kernel_case c = RESIZE(FET__OP_RESIZE, 0, 0, D(1, h, w, 2), D(1, oh, ow, 2)),
