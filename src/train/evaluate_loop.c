@@ -64,30 +64,42 @@ done:
     return st;
 }
 
-fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch,
-                         int64_t memory)
+fet_status fet__evaluate_with(fet__eval_result *out, fet__step *step, int batch, fet__model *m, const fet__dataset *d,
+                              fet__split split)
 {
-    fet__loader_options options = {.preprocess = preprocess_of(m)};
-    fet__step_options program = {.memory = memory};
+    fet__loader_options options = {.preprocess = preprocess_of(m), .batch = batch};
     fet__class_metrics *metrics = NULL;
     fet__loader *loader = NULL;
-    fet__step step = {0};
     fet__class_result r;
     fet_status st;
 
     memset(out, 0, sizeof *out);
     if (d->count[split] == 0)
         return FET_FAIL(FET_E_DATA, "%s: the split '%s' holds no images", fet__show(d->root), fet__split_name(split));
-    options.batch = program.batch = batch < d->count[split] ? batch : d->count[split];
     FET_TRY(fet__class_metrics_create(&metrics, m->arch.classes));
-    FET_TRY(fet__step_create(&step, m, &program));
     FET_TRY(fet__loader_create(&loader, d->samples[split], d->count[split], &options));
-    FET_TRY(run_batches(metrics, &step, loader, m, options.batch));
+    FET_TRY(run_batches(metrics, step, loader, m, batch));
     fet__class_metrics_result(metrics, &r);
     *out = (fet__eval_result){r.top1, r.top5, r.macro_f1, r.loss, r.images, fet__loader_skipped(loader)};
 done:
     fet__loader_destroy(loader);
-    fet__step_fini(&step);
     fet__class_metrics_destroy(metrics);
+    return st;
+}
+
+fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch,
+                         int64_t memory)
+{
+    fet__step_options options = {.memory = memory};
+    fet__step step = {0};
+    fet_status st = FET_OK;
+
+    memset(out, 0, sizeof *out);
+    options.batch = d->count[split] > 0 && batch > d->count[split] ? d->count[split] : batch;
+    if (d->count[split] > 0)
+        FET_TRY(fet__step_create(&step, m, &options));
+    FET_TRY(fet__evaluate_with(out, &step, options.batch, m, d, split));
+done:
+    fet__step_fini(&step);
     return st;
 }

@@ -14,7 +14,8 @@ typedef struct loop {
     const fet__dataset *d;
     fet__run_folder folder;
     fet__run_state s;
-    fet__step step;
+    fet__step step, evaluation; /* evaluation: no program where there is nothing to evaluate on */
+    int evaluation_batch;
     fet__loader *loader;
     fet__schedule schedule;
     int64_t epoch_steps, steps, epochs; /* of an epoch; of the run */
@@ -194,7 +195,7 @@ static fet_status end_epoch(loop *l)
     if (fet__loader_skipped(l->loader) > l->s.skipped) /* it counts from the start of this session on */
         l->s.skipped = fet__loader_skipped(l->loader);
     if (evaluation_due(l)) {
-        FET_TRY(fet__evaluate(&l->s.last, l->m, l->d, FET__VAL, l->o->batch, l->s.memory));
+        FET_TRY(fet__evaluate_with(&l->s.last, &l->evaluation, l->evaluation_batch, l->m, l->d, FET__VAL));
         FET_TRY(keep_best(l));
     }
     FET_TRY(fet__log_append(&l->folder, &l->s, l->lr, rate));
@@ -250,6 +251,51 @@ static fet_status count_steps(loop *l)
     return FET_OK;
 }
 
+/* The largest batch whose plan fits into what training leaves of the budget. Made before the first step: a run that could not
+ * evaluate must not find out after its first epoch. */
+static fet_status open_evaluation(loop *l)
+{
+    fet__program_info train = fet__program_describe(l->step.program);
+    fet__step_options o = {.batch = l->o->batch, .memory = l->s.memory - train.total_bytes};
+    fet_status st = FET_OK;
+
+    if (l->d->count[FET__VAL] == 0)
+        return FET_OK;
+    if (o.batch > l->d->count[FET__VAL])
+        o.batch = l->d->count[FET__VAL];
+    if (o.memory < 1)
+        o.memory = 1;
+    for (;;) {
+        st = fet__step_create(&l->evaluation, l->m, &o);
+        if (st != FET_E_NOMEM || o.batch == 1)
+            break;
+        o.batch = (o.batch + 1) / 2;
+    }
+    l->evaluation_batch = o.batch;
+    if (st == FET_OK)
+        return st;
+    return fet__fail_in(st, "evaluation beside training (%.1f MiB of the budget)", (double)train.total_bytes / 1048576);
+}
+
+/* The training program's plan, with the evaluation's memory in the total. */
+static fet__program_info plan_of(const loop *l)
+{
+    fet__program_info info = fet__program_describe(l->step.program);
+
+    if (l->evaluation.program)
+        info.total_bytes += fet__program_describe(l->evaluation.program).total_bytes;
+    return info;
+}
+
+/* Decoded images are kept in what the plans leave of the budget, and never in more than an eighth of what is free. */
+static int64_t cache_bytes(const loop *l)
+{
+    int64_t left = l->s.memory - plan_of(l).total_bytes, most = fet__free_memory() / 8;
+
+    left = left > 0 ? left / 2 : 0;
+    return left < most ? left : most;
+}
+
 static fet_status open_program(loop *l)
 {
     fet__step_options step = {.batch = l->o->batch,
@@ -265,11 +311,12 @@ static fet_status open_program(loop *l)
                                   .augment = l->o->augment,
                                   .shuffle = true,
                                   .drop_last = l->o->drop_last,
-                                  .seed = l->o->seed,
-                                  .cache_bytes = fet__free_memory() / 8};
+                                  .seed = l->o->seed};
     fet_status st;
 
     FET_TRY(fet__step_create(&l->step, l->m, &step));
+    FET_TRY(open_evaluation(l));
+    loader.cache_bytes = cache_bytes(l);
     FET_TRY(fet__loader_create(&l->loader, l->d->samples[FET__TRAIN], l->d->count[FET__TRAIN], &loader));
 done:
     return st;
@@ -325,7 +372,7 @@ static fet_status begin(loop *l, bool has_state)
     FET_TRY(fet__make_folder(l->folder.path)); /* not before all that can be refused was not */
     FET_TRY(fet__log_resume(&l->folder, &l->s));
     if (!has_state) {
-        info = fet__program_describe(l->step.program);
+        info = plan_of(l);
         FET_TRY(fet__run_write_json(&l->folder, l->m, l->d, l->o, &l->s, &info));
     }
     l->begun = l->saved = fet__now();
@@ -348,7 +395,7 @@ static void fill(fet__loop_result *out, loop *l)
                               .images_per_s = l->s.seconds > 0 ? (double)images / l->s.seconds : 0,
                               .trainable = l->step.trainable_values,
                               .parameters = fet__model_parameters(l->m, false),
-                              .info = fet__program_describe(l->step.program)};
+                              .info = plan_of(l)};
 }
 
 static fet_status run(loop *l, fet__loop_result *out)
@@ -384,6 +431,7 @@ fet_status fet__loop(fet__loop_result *out, fet__model *m, const fet__dataset *d
 done:
     fet__loader_destroy(l.loader);
     fet__step_fini(&l.step);
+    fet__step_fini(&l.evaluation);
     fet__run_state_fini(&l.s);
     fet__run_close(&l.folder);
     return st;

@@ -82,6 +82,10 @@ fet__preprocess fet__model_preprocess(const fet__model *m); /* how the model wan
 fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch,
                          int64_t memory);
 
+/* The same with an evaluation program for `batch` images that the caller has. */
+fet_status fet__evaluate_with(fet__eval_result *out, fet__step *step, int batch, fet__model *m, const fet__dataset *d,
+                              fet__split split);
+
 /* ---- run_folder.c, checkpoint.c, loop.c ------------------------------------------------------------------------------ */
 typedef struct fet__progress {
     int64_t step, steps, epoch, epochs;

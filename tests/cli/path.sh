@@ -32,9 +32,11 @@ for adapter in hydra:dropout=0.1 hydra:preset=vtab lora seqlora linear bitfit fu
     run 0 tune --model base --data shapes/sketch --adapter "$adapter" --out "t_$name" --epochs 2 --batch 16 --lr 5e-3 --json --quiet
     json top1:real trainable:int
     trained=$(value trainable)
+    during=$(value loss)
     run 0 eval --model base --adapter "t_$name" --data shapes/sketch --json
     json top1:real top5:real macro_f1:real loss:real images:int skipped:int
     adapted=$(value loss)
+    same "loss of $adapter in training and afterwards, five digits" "$(echo "$during" | cut -c1-7)" "$(echo "$adapted" | cut -c1-7)"
     run 0 merge --model base --adapter "t_$name" --out "m_$name.safetensors" --check shapes/sketch --json
     json max_abs_diff:real max_abs_logit:real top1_agreement:real merged:list images:int out:text
     same "agreement after merging $adapter" "$(value top1_agreement)" 1.0
