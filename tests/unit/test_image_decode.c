@@ -18,7 +18,7 @@ static const fet__decode_options plain = {.name = "p"};
 static fet__image decoded(const bytes *b, const fet__decode_options *o)
 {
     fet__image im;
-    int h, w;
+    int h = 0, w = 0;
 
     if (fet__image_decode(&im, b->data, b->size, o) != FET_OK ||
         fet__image_probe(&h, &w, b->data, b->size, o) != FET_OK)
