@@ -225,7 +225,9 @@ static fet__node *sum_of_rows(fet__graph *g, const fet__node *n)
             continue;
         fet__node *part = in[i]->input[0], *other = cut(g, in[1 - i], &r);
 
-        return fet__matmul(g, fet__rows(g, i ? other : part), fet__rows(g, i ? part : other), true, false);
+        fet__node *left = fet__rows(g, i ? other : part), *right = fet__rows(g, i ? part : other);
+
+        return fet__matmul(g, left, right, true, false);
     }
     return NULL;
 }

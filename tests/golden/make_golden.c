@@ -186,7 +186,7 @@ static fet_status make_vit_adapter(const char *folder, skeleton *s, const char *
     skeleton_meta(s, "base_file", BASE ".safetensors");
     skeleton_meta(s, "tol",
                   "{\"out.\": [\"abs\", 5e-6], \"out.merged.\": [\"abs\", 1e-6], \"loss.\": [\"abs\", 1e-6], "
-                  "\"grad.\": [\"max\", 5e-6]}");
+                  "\"grad.\": [\"max\", 1e-5]}");
     vit_tensors(s, m, "param", true, 0.3);
     vit_tensors(s, m, "grad", true, 0);
     skeleton_add(s, "out.logits", FET_SHAPE(BATCH, CLASSES), 0);

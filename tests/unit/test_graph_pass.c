@@ -193,9 +193,9 @@ static void test_rows_that_are_zero(void **state)
              "%13 f32[2,1,3] = layer_norm_dx(%12, $w, %10) {eps=0.1} backward\n"
              "%14 f32[2,7,3] = unslice(%13) {start=[0,3,0] step=[1,1,1]} backward\n"
              "%15 f32[2,1,3] = slice(%0) {start=[0,3,0] step=[1,1,1]} backward\n"
-             "%16 f32[2,3] = reshape(%15) backward\n"
-             "%17 f32[2,5] = reshape(%1) backward\n"
-             "%18 f32[5,3] = matmul(%17, %16) {ta=1 tb=0} backward\n"
+             "%16 f32[2,5] = reshape(%1) backward\n"
+             "%17 f32[2,3] = reshape(%15) backward\n"
+             "%18 f32[5,3] = matmul(%16, %17) {ta=1 tb=0} backward\n"
              "output \"dx\" %14\n"
              "output \"dw\" %18\n");
 }
