@@ -188,17 +188,19 @@ static bool evaluation_due(const loop *l)
 static fet_status end_epoch(loop *l)
 {
     double seconds = fet__now() - l->epoch_begun, rate = seconds > 0 ? (double)l->epoch_images / seconds : 0;
+    bool evaluated;
     fet_status st;
 
     l->lr = rate_at(l, l->s.epoch_step - 1); /* of the last step, which another session may have done */
     l->s.last_train_loss = l->s.loss_images ? l->s.loss_sum / (double)l->s.loss_images : (double)NAN;
     if (fet__loader_skipped(l->loader) > l->s.skipped) /* it counts from the start of this session on */
         l->s.skipped = fet__loader_skipped(l->loader);
-    if (evaluation_due(l)) {
+    evaluated = evaluation_due(l);
+    if (evaluated) {
         FET_TRY(fet__evaluate_with(&l->s.last, &l->evaluation, l->evaluation_batch, l->m, l->d, FET__VAL));
         FET_TRY(keep_best(l));
     }
-    FET_TRY(fet__log_append(&l->folder, &l->s, l->lr, rate));
+    FET_TRY(fet__log_append(&l->folder, &l->s, evaluated, l->lr, rate));
     l->s.epoch++;
     l->s.epoch_step = 0;
     l->s.loss_sum = 0;

@@ -226,7 +226,7 @@ static void field(fet__text *t, const char *format, double v)
         fet__text_printf(t, format, v);
 }
 
-fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, double lr, double images_per_s)
+fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, bool evaluated, double lr, double images_per_s)
 {
     const fet__eval_result *e = &s->last;
     fet__text t = {0};
@@ -234,10 +234,10 @@ fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, double l
     fet_status st = FET_OK;
 
     fet__text_printf(&t, "%lld,%lld,%.9g,%.9g", (long long)s->epoch, (long long)s->step, lr, s->last_train_loss);
-    field(&t, "%.9g", e->images ? e->loss : (double)NAN);
-    field(&t, "%.6f", e->images ? e->top1 : (double)NAN);
-    field(&t, "%.6f", e->images ? e->top5 : (double)NAN);
-    field(&t, "%.6f", e->images ? e->macro_f1 : (double)NAN);
+    field(&t, "%.9g", evaluated ? e->loss : (double)NAN);
+    field(&t, "%.6f", evaluated ? e->top1 : (double)NAN);
+    field(&t, "%.6f", evaluated ? e->top5 : (double)NAN);
+    field(&t, "%.6f", evaluated ? e->macro_f1 : (double)NAN);
     field(&t, "%.3f", images_per_s);
     field(&t, "%.1f", s->seconds);
     fet__text_add(&t, "\n", 1);

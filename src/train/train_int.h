@@ -40,7 +40,8 @@ fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fe
 fet_status fet__run_check(const fet__run_folder *r, fet__model *m, const fet__dataset *d);
 /* Cut log.csv back to what the state knows, or begin it. */
 fet_status fet__log_resume(const fet__run_folder *r, fet__run_state *s);
-fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, double lr, double images_per_s);
+/* One line; the columns of the evaluation stay empty where there was none in this epoch. */
+fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, bool evaluated, double lr, double images_per_s);
 
 /* ---- run_report.c ------------------------------------------------------------------------------------------------- */
 fet_status fet__run_report(const fet__run_folder *r, fet__model *m, const fet__dataset *d,

@@ -25,6 +25,12 @@ refused 1 "No such file" eval --model nowhere.safetensors --data shapes/flat --q
 refused 1 "PNG" eval --model one.png --data shapes/flat --quiet
 refused 1 "has shape" eval --model base --arch vit:dim=64,depth=1,heads=2,patch=8,img=32 --data shapes/flat --quiet
 refused 1 "missing from the checkpoint" eval --model base --arch vit:dim=32,depth=2,heads=2,patch=8,img=32 --data shapes/flat --quiet
+run 0 embed --model base --data shapes/flat --out features.safetensors --quiet
+refused 1 "belong to no architecture" eval --model features.safetensors --data shapes/flat --quiet
+refused 1 "has 5 classes, but the head of none has 3 outputs" \
+    eval --model none --arch vit:dim=32,depth=1,heads=2,patch=8,img=32,classes=3 --data shapes/flat --quiet
+run 0 eval --model none --arch vit:dim=32,depth=1,heads=2,patch=8,img=32,classes=9 --data shapes/flat --quiet
+says "5 classes are taken for the first of the model's 9 outputs"
 refused 1 "no model.safetensors" eval --model tuned --data shapes/flat --quiet
 refused 1 "trained on another model" eval --model other --adapter tuned --data shapes/flat --quiet
 says "base" "other"

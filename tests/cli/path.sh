@@ -1,6 +1,6 @@
 #!/bin/sh
 # The whole way on synthetic data: draw, train, tune with each adapter, merge, evaluate, predict, embed, plan, inspect, convert.
-# path.sh HARNESS FETTLE JSON_CHECK
+# path.sh HARNESS FETTLE JSON_CHECK RECIPES
 FETTLE=$2 JSON_CHECK=$3
 . "$1"
 
@@ -96,6 +96,17 @@ printf 'adapter: lora\nepochs: 1\nbatch: 8\nlr: 0.25\naugment: none\n' >some.yam
 run 0 tune --model base --data shapes/flat --recipe some.yaml --out one --lr 1e-3 --quiet
 run 0 tune --model base --data shapes/flat --adapter lora --epochs 1 --batch 8 --lr 1e-3 --augment none --out two --quiet
 cmp one/adapter.safetensors two/adapter.safetensors || complain "a recipe is not the same as its flags"
+
+# The published VTAB schedule: two epochs at 1e-6, ten of warm-up, then a cosine over 500 whose warm-up is not subtracted.
+export FETTLE_RECIPES="$4"
+run 0 tune --model base --data shapes/flat --recipe vtab1k/cifar --image 32 --epochs 12 --batch 30 --out vtab --quiet
+awk -F, 'NR > 1 {
+    e = $1 > 0 ? $1 - 1 : 0
+    want = e < 10 ? 1e-6 + e * (5e-4 - 1e-6) / 10 : 1e-5 + (5e-4 - 1e-5) / 2 * (1 + cos(3.14159265358979 * e / 500))
+    d = $3 / want - 1
+    if (d > 1e-6 || d < -1e-6) { print "epoch " $1 ": " $3 " is not " want; bad = 1 }
+} END { exit bad || NR != 13 }' vtab/log.csv >awk_out || complain "schedule of the VTAB recipes: $(cat awk_out)"
+same "evaluations" "$(awk -F, 'NR > 1 && $6 != "" { n++ } END { print n }' vtab/log.csv)" 2
 
 run 0 bench peak --json
 json f32_gflops:real bf16_gflops:real threads:int
