@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const command *const commands[] = {&command_tune,       &command_train, &command_eval,       &command_predict,
                                           &command_embed,      &command_merge, &command_plan,       &command_inspect,
@@ -102,11 +103,22 @@ static int run(const command *c, int argc, char **argv)
     return finish_output() != 0 && status == EXIT_DONE ? EXIT_FAILED : status;
 }
 
+/* Threads that wait for each other spin, and OpenMP's own idea of how long (milliseconds) makes small models many times slower when
+ * another program, or our own image loader, wants the cores. It reads its settings before main begins, so the program starts
+ * itself once more with a short spin. Whoever sets either variable is obeyed. */
+static void wait_calmly(char **argv)
+{
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || setenv("GOMP_SPINCOUNT", "2000", 1) != 0)
+        return;
+    execv("/proc/self/exe", argv); /* where this fails the work goes on, only less calmly */
+}
+
 int main(int argc, char **argv)
 {
     const command *c = NULL;
     int words;
 
+    wait_calmly(argv);
     signals_ignore_file_size_and_pipe();
     if (argc < 2) {
         print_help(stderr);

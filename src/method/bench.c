@@ -59,7 +59,7 @@ static fet_status run_steps(fet__step *s, const fet__optimizer_options *optimize
             *s->step = (int32_t)(first + i);
         if (optimizer)
             fet__optimizer_bind(optimizer, s->program, first + i, 1e-4);
-        FET_TRY(fet__program_run(s->program));
+        FET_TRY(fet__step_compute(s));
         if (seconds)
             seconds[i] = fet__now() - begun;
     }
@@ -84,7 +84,7 @@ done:
 static void fill(fet_bench_result *r, const fet__step *s, double *seconds, int count, int batch)
 {
     fet__program_info info = fet__program_describe(s->program);
-    double median;
+    double median, flops = info.flops * ((batch + s->part - 1) / s->part);
 
     qsort(seconds, (size_t)count, sizeof *seconds, by_value);
     median = count % 2 ? seconds[count / 2] : (seconds[count / 2 - 1] + seconds[count / 2]) / 2;
@@ -93,8 +93,8 @@ static void fill(fet_bench_result *r, const fet__step *s, double *seconds, int c
                             .images_per_s = batch / median,
                             .peak_rss_mib = fet__peak_rss() / 1048576,
                             .planned_mib = (info.total_bytes + info.weight_bytes) / 1048576,
-                            .gflops_per_image = info.flops / batch / 1e9,
-                            .gflops = info.flops / median / 1e9};
+                            .gflops_per_image = flops / batch / 1e9,
+                            .gflops = flops / median / 1e9};
 }
 
 static fet_status measure(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text)

@@ -18,6 +18,16 @@ fet_status fet__model_program(fet_model *m, int batch, int64_t memory)
     return st;
 }
 
+/* The pictures may be of other classes than the model's: who asks for logits or features does not ask for a loss. */
+static void leave_out_foreign(fet__batch *b, int classes)
+{
+    int i;
+
+    for (i = 0; i < b->count; i++)
+        if (b->labels[i] >= classes)
+            b->labels[i] = -1;
+}
+
 /* The loader puts the next readable picture where one cannot be read; in an ordered pass that place is left out instead. */
 static void leave_out_replaced(fet__batch *b, int batch)
 {
@@ -45,8 +55,9 @@ static fet_status run(fet_model *m, fet__loader *loader, int batch, fet__batch *
         memcpy(own->labels, b->labels, (size_t)batch * sizeof *b->labels);
         memcpy(own->index, b->index, (size_t)batch * sizeof *b->index);
         leave_out_replaced(own, batch);
+        leave_out_foreign(own, m->m->arch.classes);
         fet__step_feed(&m->step, own, batch, values);
-        FET_TRY(fet__program_run(m->step.program));
+        FET_TRY(fet__step_compute(&m->step));
         FET_TRY(fn(user, own, &m->step));
     }
 done:

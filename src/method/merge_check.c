@@ -79,7 +79,7 @@ static fet_status run_random(fet_model *m, comparison *c, uint64_t seed, int64_t
         m->step.images[i] = (float)fet__random_normal(seed, fet__hash32("merge.check"), 0, (uint64_t)i);
     for (i = 0; m->step.labels && i < RANDOM_IMAGES; i++)
         m->step.labels[i] = -1;
-    FET_TRY(fet__program_run(m->step.program));
+    FET_TRY(fet__step_compute(&m->step));
     for (i = 0; i < RANDOM_IMAGES; i++)
         take_row(c, m->step.logits + i * c->classes);
 done:

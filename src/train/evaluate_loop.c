@@ -55,7 +55,7 @@ static fet_status run_batches(fet__class_metrics *metrics, fet__step *step, fet_
         if (!b)
             break;
         fet__step_feed(step, b, batch, values);
-        FET_TRY(fet__program_run(step->program));
+        FET_TRY(fet__step_compute(step));
         own_labels(labels, b, batch);
         FET_TRY(fet__class_metrics_add(metrics, step->logits, labels, b->count));
     }

@@ -27,14 +27,21 @@ typedef struct loop {
 
 /* ---- saving --------------------------------------------------------------------------------------------------------- */
 
-/* The state first: it alone is the truth, the adapter file beside it is derived and written again by a resume. */
-static fet_status save(loop *l)
+/* What this session added so far belongs to the run's time. */
+static void take_time(loop *l)
 {
-    fet_status st;
     double now = fet__now();
 
     l->s.seconds += now - l->begun;
     l->begun = now;
+}
+
+/* The state first: it alone is the truth, the adapter file beside it is derived and written again by a resume. */
+static fet_status save(loop *l)
+{
+    fet_status st;
+
+    take_time(l);
     FET_TRY(fet__checkpoint_write(l->folder.state, l->m, &l->s));
     FET_TRY(fet__model_save_adapter(l->m, l->folder.adapter, NULL, 0));
     l->saved = fet__now();
@@ -143,7 +150,7 @@ static fet_status run_step(loop *l, const fet__batch *b)
     if (l->step.step)
         *l->step.step = (int32_t)l->s.step;
     fet__optimizer_bind(&l->o->optimizer, l->step.program, l->s.step, l->lr);
-    st = fet__program_run(l->step.program);
+    st = fet__step_compute(&l->step);
     if (st == FET_E_NUMERIC && !l->o->check_finite)
         return diverged(l, "loss");
     FET_TRY(st);
@@ -200,6 +207,7 @@ static fet_status end_epoch(loop *l)
         FET_TRY(fet__evaluate_with(&l->s.last, &l->evaluation, l->evaluation_batch, l->m, l->d, FET__VAL));
         FET_TRY(keep_best(l));
     }
+    take_time(l);
     FET_TRY(fet__log_append(&l->folder, &l->s, evaluated, l->lr, rate));
     l->s.epoch++;
     l->s.epoch_step = 0;

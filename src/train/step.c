@@ -82,7 +82,130 @@ done:
     return st;
 }
 
-fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o)
+/* ---- evaluation in parts ---------------------------------------------------------------------------------------- */
+
+/* Working memory of one run that still lies in the second-level caches of a few cores. Measured with ViT-B/16: 16 images at once
+ * take 15-20 % longer than 8 times 2. */
+#define PART_BYTES ((int64_t)8 << 20)
+
+/* The whole batch on the host, where the program sees a part of it at a time. */
+struct fet__step_parts {
+    float *images, *logits, *features;
+    int32_t *labels;
+    float loss;
+    int64_t image_values, classes, feature_values;
+    float *part_images;
+    int32_t *part_labels;
+    const float *part_loss, *part_logits, *part_features;
+};
+
+static int part_of(const fet__step *s, const fet__step_options *o)
+{
+    int64_t arena = fet__program_describe(s->program).arena_bytes, part;
+
+    if (o->train || o->optimizer || o->reference || arena <= PART_BYTES)
+        return o->batch;
+    part = PART_BYTES * o->batch / arena;
+    return part < 1 ? 1 : (int)part;
+}
+
+static void bind_program(fet__step *s)
+{
+    s->images = fet__program_input(s->program, "images");
+    s->labels = fet__program_input(s->program, "labels");
+    s->step = fet__program_input(s->program, "step");
+    s->loss = fet__program_output(s->program, "loss");
+    s->logits = fet__program_output(s->program, "logits");
+    s->features = fet__program_output(s->program, "features");
+    s->grad_norm = fet__program_output(s->program, "grad_norm");
+}
+
+static fet_status bind_parts(fet__step *s, const fet__model *m)
+{
+    struct fet__step_parts *p;
+    fet_status st;
+
+    FET_TRY(FET_NEW(s->parts, 1));
+    p = s->parts;
+    p->part_images = s->images;
+    p->part_labels = s->labels;
+    p->part_loss = s->loss;
+    p->part_logits = s->logits;
+    p->part_features = s->features;
+    p->image_values = (int64_t)m->arch.height * m->arch.width * 3;
+    p->classes = m->arch.classes;
+    p->feature_values = m->arch.feature_size;
+    FET_TRY(FET_NEW(p->images, s->batch * p->image_values));
+    FET_TRY(FET_NEW(p->labels, s->batch));
+    FET_TRY(FET_NEW(p->features, s->batch * p->feature_values));
+    FET_TRY(FET_NEW(p->logits, s->batch * (p->classes ? p->classes : 1)));
+    s->images = p->images;
+    s->labels = s->labels ? p->labels : NULL;
+    s->features = p->features;
+    s->logits = s->logits ? p->logits : NULL;
+    s->loss = s->loss ? &p->loss : NULL;
+done:
+    return st;
+}
+
+static void parts_destroy(struct fet__step_parts *p)
+{
+    if (!p)
+        return;
+    fet__free(p->images);
+    fet__free(p->labels);
+    fet__free(p->logits);
+    fet__free(p->features);
+    fet__free(p);
+}
+
+/* Labels of the part that begins at `first`; those beyond the batch are -1. Returns how many count. */
+static int64_t feed_labels(const fet__step *s, int first)
+{
+    const struct fet__step_parts *p = s->parts;
+    int64_t valid = 0;
+
+    for (int i = 0; p->part_labels && i < s->part; i++) {
+        p->part_labels[i] = first + i < s->batch ? p->labels[first + i] : -1;
+        valid += p->part_labels[i] >= 0;
+    }
+    return valid;
+}
+
+static fet_status run_parts(fet__step *s)
+{
+    struct fet__step_parts *p = s->parts;
+    double loss = 0;
+    int64_t all = 0;
+    fet_status st;
+
+    for (int first = 0; first < s->batch; first += s->part) {
+        size_t count = (size_t)(first + s->part < s->batch ? s->part : s->batch - first);
+        int64_t valid = feed_labels(s, first);
+
+        memcpy(p->part_images, p->images + first * p->image_values, count * (size_t)p->image_values * sizeof(float));
+        FET_TRY(fet__program_run(s->program));
+        memcpy(p->features + first * p->feature_values, p->part_features,
+               count * (size_t)p->feature_values * sizeof(float));
+        if (p->part_logits)
+            memcpy(p->logits + first * p->classes, p->part_logits, count * (size_t)p->classes * sizeof(float));
+        loss += p->part_loss ? (double)*p->part_loss * (double)valid : 0;
+        all += valid;
+    }
+    p->loss = all ? (float)(loss / (double)all) : 0;
+    st = FET_OK;
+done:
+    return st;
+}
+
+fet_status fet__step_compute(fet__step *s)
+{
+    return s->parts ? run_parts(s) : fet__program_run(s->program);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static fet_status create_program(fet__step *out, fet__model *m, const fet__step_options *o)
 {
     fet__program_options program = {.memory = o->memory,
                                     .reference = o->reference,
@@ -90,18 +213,31 @@ fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_optio
                                     .require_finite = o->optimizer ? "loss" : NULL};
     fet_status st;
 
+    FET_TRY(build(out, m, o));
+    FET_TRY(fet__program_create(&out->program, out->graph, &program));
+done:
+    return st;
+}
+
+fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o)
+{
+    fet__step_options part = *o;
+    fet_status st;
+
     memset(out, 0, sizeof *out);
     if (o->batch < 1)
         return FET_FAIL(FET_E_ARG, "batch %d is below 1", o->batch);
-    FET_TRY(build(out, m, o));
-    FET_TRY(fet__program_create(&out->program, out->graph, &program));
-    out->images = fet__program_input(out->program, "images");
-    out->labels = fet__program_input(out->program, "labels");
-    out->step = fet__program_input(out->program, "step");
-    out->loss = fet__program_output(out->program, "loss");
-    out->logits = fet__program_output(out->program, "logits");
-    out->features = fet__program_output(out->program, "features");
-    out->grad_norm = fet__program_output(out->program, "grad_norm");
+    FET_TRY(create_program(out, m, o));
+    part.batch = part_of(out, o);
+    if (part.batch < o->batch) {
+        fet__step_fini(out);
+        FET_TRY(create_program(out, m, &part));
+    }
+    out->batch = o->batch;
+    out->part = part.batch;
+    bind_program(out);
+    if (out->part < out->batch)
+        FET_TRY(bind_parts(out, m));
 done:
     if (st != FET_OK)
         fet__step_fini(out);
@@ -113,5 +249,6 @@ void fet__step_fini(fet__step *s)
     fet__program_destroy(s->program);
     fet__graph_destroy(s->graph);
     fet__free(s->params);
+    parts_destroy(s->parts);
     memset(s, 0, sizeof *s);
 }

@@ -66,10 +66,16 @@ typedef struct fet__step {
     const float *loss, *logits, *features, *grad_norm;
     int trainable; /* tensors */
     int64_t trainable_values;
-    fet__param **params; /* the trainable ones, in store order; [trainable] */
+    fet__param **params;           /* the trainable ones, in store order; [trainable] */
+    int batch, part;               /* images of a step, and of one run of the program (evaluation may take several) */
+    struct fet__step_parts *parts; /* NULL when part is batch */
 } fet__step;
+/* An evaluation whose working memory would leave the processor's cache takes the batch in parts: samples do not touch each other, so
+ * only speed and memory change. */
 fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o);
 void fet__step_fini(fet__step *s);
+/* Run the step on what images and labels hold; then logits, features and loss are there. */
+fet_status fet__step_compute(fet__step *s);
 /* Copy a loader's batch into the program's inputs. */
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values);
 

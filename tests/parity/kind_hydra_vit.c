@@ -107,7 +107,7 @@ static fet_status train(vit_case *v, const recipe *r, double *loss, double *rate
         if (s.step)
             *s.step = (int32_t)k;
         fet__optimizer_bind(&r->o, s.program, k, rate[k]);
-        FET_TRY(fet__program_run(s.program));
+        FET_TRY(fet__step_compute(&s));
         loss[k] = (double)*s.loss;
     }
 done:

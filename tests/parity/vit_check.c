@@ -180,7 +180,7 @@ fet_status vit_check_step(vit_case *v, const char *logits_name, bool check_loss)
     FET_TRY(fet__step_create(&s, v->m, &o));
     for (int64_t i = 0; i < v->batches; i++) {
         vit_feed(v, s.images, FET_F32, s.labels, i);
-        FET_TRY(fet__program_run(s.program));
+        FET_TRY(fet__step_compute(&s));
         memcpy(all + i * count, s.logits, (size_t)count * sizeof *all);
     }
     FET_TRY(parity_compare(v->c, logits_name, all, FET_F32, v->batches * count, PARITY_ABS, 1e-5));

@@ -27,6 +27,38 @@ static void step(fet__step *s, const fet__optimizer_options *o, int k, double lr
     assert_ok(fet__program_run(s->program));
 }
 
+/* ---- evaluation in parts ----------------------------------------------------------------------------------- */
+
+/* A batch that leaves the cache is run in parts, the last of which is not full: the same results as all at once. */
+static void parts_change_nothing(void **state)
+{
+    enum { COUNT = 23, SIDE = 64 };
+    fet__model *m = tiny("vit:dim=96,depth=1,heads=3,patch=4,img=64,classes=5");
+    fet__step_options o = {.batch = COUNT}, whole = {.batch = COUNT, .reference = true};
+    fet__step a, b;
+
+    (void)state;
+    scatter(m, false, 0.3);
+    assert_ok(fet__step_create(&a, m, &o));
+    assert_ok(fet__step_create(&b, m, &whole));
+    assert_true(a.part < COUNT && COUNT % a.part != 0);
+    assert_int_equal(b.part, COUNT);
+    fet__init_fill(a.images, FET_F32, COUNT * SIDE * SIDE * 3, (fet__init){FET__INIT_NORMAL, 1}, 1, "images");
+    memcpy(b.images, a.images, COUNT * SIDE * SIDE * 3 * sizeof(float));
+    for (int i = 0; i < COUNT; i++)
+        a.labels[i] = b.labels[i] = i % 6 - 1; /* some are -1 */
+    assert_ok(fet__step_compute(&a));
+    assert_ok(fet__step_compute(&b));
+    for (int i = 0; i < COUNT * 5; i++)
+        assert_true(fabs((double)a.logits[i] - (double)b.logits[i]) < 1e-4);
+    for (int i = 0; i < COUNT * 96; i++)
+        assert_true(fabs((double)a.features[i] - (double)b.features[i]) < 1e-4);
+    assert_true(fabs((double)*a.loss - (double)*b.loss) < 1e-5);
+    fet__step_fini(&a);
+    fet__step_fini(&b);
+    fet__model_close(m);
+}
+
 /* ---- loss ------------------------------------------------------------------------------------------------ */
 
 static double cross_entropy(const float *logits, int classes, int label, double smoothing)
@@ -314,11 +346,11 @@ static void optimizer_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(labels_that_fill_up), cmocka_unit_test(frozen_stays),
-        cmocka_unit_test(loss_falls),          cmocka_unit_test(nothing_to_train),
-        cmocka_unit_test(not_finite),          cmocka_unit_test(steps_allocate_nothing),
-        cmocka_unit_test(runs_repeat),         cmocka_unit_test(evaluation_is_plain),
-        cmocka_unit_test(optimizer_options),
+        cmocka_unit_test(parts_change_nothing),   cmocka_unit_test(labels_that_fill_up),
+        cmocka_unit_test(frozen_stays),           cmocka_unit_test(loss_falls),
+        cmocka_unit_test(nothing_to_train),       cmocka_unit_test(not_finite),
+        cmocka_unit_test(steps_allocate_nothing), cmocka_unit_test(runs_repeat),
+        cmocka_unit_test(evaluation_is_plain),    cmocka_unit_test(optimizer_options),
     };
     return cmocka_run_group_tests_name("train.step", tests, NULL, NULL);
 }
