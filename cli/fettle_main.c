@@ -46,14 +46,14 @@ static int find_command(int argc, char **argv, const command **out)
     return 0;
 }
 
-static void print_group_help(const char *word)
+static void print_group_help(FILE *f, const char *word)
 {
     size_t n = strlen(word);
     int i;
 
     for (i = 0; i < COMMANDS; i++)
         if (strncmp(commands[i]->name, word, n) == 0 && commands[i]->name[n] == ' ')
-            printf("  fettle %-12s %s\n", commands[i]->name, commands[i]->summary);
+            fprintf(f, "  fettle %-12s %s\n", commands[i]->name, commands[i]->summary);
 }
 
 static bool is_group(const char *word)
@@ -136,8 +136,13 @@ int main(int argc, char **argv)
     if (words > 0)
         return run(c, argc - 1 - words, argv + 1 + words);
     if (is_group(argv[1]) && argc > 2 && is_help(argv[2])) {
-        print_group_help(argv[1]);
+        print_group_help(stdout, argv[1]);
         return finish_output();
+    }
+    if (argc == 2 && is_group(argv[1])) {
+        complain("'%s' needs a second word:", argv[1]);
+        print_group_help(stderr, argv[1]);
+        return EXIT_USAGE;
     }
     return unknown_command(argc, argv);
 }

@@ -50,7 +50,7 @@ say "On 500 pictures of the second task that no training saw:"
 printf '  %-22s %10s %12s %10s\n' "" "top-1, %" "trained" "seconds"
 for name in linear lora hydra full; do
     printf '  %-22s %10s %12s %10s\n' "$name" "$(percent "$(value top1 $name.json)")" "$(tr ',' '\n' <"$name/run.json" | sed -n 's/.*"trainable": *\([0-9]*\).*/\1/p' | head -n 1)" \
-        "$(tail -n 1 "$name/log.csv" | awk -F, '{ print $NF }')"
+        "$(tail -n 1 "$name/log.csv" | awk -F, '{ printf "%.1f", $NF }')"
 done
 printf '  %-22s %10s %12s\n' "hydra, merged" "$(percent "$(value top1 merged.json)")" 0
 say "Everything is in $work; each run's report.html shows its curves."

@@ -168,8 +168,10 @@ static fet_status refuse_strangers(const fet__dataset *d, const fet__listing *l,
     fet__text_names(&model, (const char *const *)d->classes, NULL, d->class_count);
     fet_status st = FET_E_NOMEM;
     if (!data.failed && !model.failed)
-        st = FET_FAIL(FET_E_DATA, "%s: %d of its classes %s not among the model's %d: %s (the model knows %s)",
-                      fet__show(d->root), count, count == 1 ? "is" : "are", d->class_count, data.s, model.s);
+        st =
+            FET_FAIL(FET_E_DATA,
+                     "%s: %d of its classes %s not among the model's %d: %s (the model knows %s); --classes keeps some",
+                     fet__show(d->root), count, count == 1 ? "is" : "are", d->class_count, data.s, model.s);
     fet__text_fini(&data);
     fet__text_fini(&model);
     return st;

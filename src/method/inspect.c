@@ -102,17 +102,22 @@ static fet_status describe(json_t *j, const fet__tensors *t, const char *path, c
 }
 
 /* A RUN folder stands for its model, or its adapter where it has no model. */
-static char *file_of(const char *path)
+static fet_status file_of(char **file, const char *path)
 {
-    char *file;
+    static const char *const names[] = {"model.safetensors", "adapter.safetensors"};
+    size_t i;
 
     if (!fet__is_folder(path))
-        return fet__strdup(path);
-    file = fet__path_join(path, "model.safetensors");
-    if (file && fet__file_exists(file))
-        return file;
-    fet__free(file);
-    return fet__path_join(path, "adapter.safetensors");
+        return (*file = fet__strdup(path)) ? FET_OK : FET_E_NOMEM;
+    for (i = 0; i < FET_COUNT(names); i++) {
+        *file = fet__path_join(path, names[i]);
+        if (!*file || fet__file_exists(*file))
+            return *file ? FET_OK : FET_E_NOMEM;
+        fet__free(*file);
+        *file = NULL;
+    }
+    return FET_FAIL(FET_E_IO, "%s: the folder is no RUN: it holds neither %s nor %s", fet__show(path), names[0],
+                    names[1]);
 }
 
 fet_status fet_inspect(char **json, const char *path, const char *arch)
@@ -126,8 +131,7 @@ fet_status fet_inspect(char **json, const char *path, const char *arch)
     if (!json || !path)
         return FET_FAIL(FET_E_ARG, "fet_inspect: result or path is absent");
     *json = NULL;
-    if (!(file = file_of(path)))
-        return FET_E_NOMEM;
+    FET_TRY(file_of(&file, path));
     FET_TRY(fet__tensors_open(&t, file));
     j = json_object();
     tensors = tensors_json(t, &values, &bytes);

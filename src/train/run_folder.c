@@ -239,7 +239,7 @@ fet_status fet__log_append(const fet__run_folder *r, fet__run_state *s, bool eva
     field(&t, "%.6f", evaluated ? e->top5 : (double)NAN);
     field(&t, "%.6f", evaluated ? e->macro_f1 : (double)NAN);
     field(&t, "%.3f", images_per_s);
-    field(&t, "%.1f", s->seconds);
+    field(&t, "%.3f", s->seconds);
     fet__text_add(&t, "\n", 1);
     if (!f || t.failed || fwrite(t.s, 1, t.length, f) != t.length)
         st = log_error(r);

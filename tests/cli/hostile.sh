@@ -21,6 +21,7 @@ tune="tune --model base --epochs 1 --quiet"
 flat="--data shapes/flat --adapter hydra"
 
 # ---- models and adapters ----
+refused 1 "neither model.safetensors nor adapter.safetensors" inspect shapes
 refused 1 "No such file" eval --model nowhere.safetensors --data shapes/flat --quiet
 refused 1 "PNG" eval --model one.png --data shapes/flat --quiet
 refused 1 "has shape" eval --model base --arch vit:dim=64,depth=1,heads=2,patch=8,img=32 --data shapes/flat --quiet
@@ -84,6 +85,7 @@ mkdir -p strange/val/cat strange/val/dog
 cp shapes/flat/val/disc/*.png strange/val/cat
 cp shapes/flat/val/ring/*.png strange/val/dog
 refused 1 "cat" eval --model base --data strange --quiet
+says "--classes keeps some"
 refused 1 "'test' holds no images" eval --model base --data shapes/flat --split test --quiet
 refused 2 "none of train, val and test" eval --model base --data shapes/flat --split tset --quiet
 refused 1 "no such folder" eval --model base --data nowhere --quiet

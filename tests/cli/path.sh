@@ -90,12 +90,19 @@ run 0 tune --model base --data shapes/flat --adapter lora --classes disc,ring --
 says "head of 5 outputs is replaced by a new one for 2 classes" "resampled"
 run 0 eval --model base --adapter half --data shapes/flat --classes disc,ring --json
 same "images of two classes" "$(value images)" 8
+# Logits and features do not care whether the pictures' classes are the model's.
+run 0 merge --model base --adapter half --check shapes/flat --out half.safetensors --json
+same "images compared" "$(value images)" 20
+run 0 embed --model half.safetensors --data shapes/flat --out all.safetensors --json
+same "features of five classes by a model of two" "$(value images)" 80
 
 # The same seed gives the same weights, and a recipe's values are the flags'.
 printf 'adapter: lora\nepochs: 1\nbatch: 8\nlr: 0.25\naugment: none\n' >some.yaml
 run 0 tune --model base --data shapes/flat --recipe some.yaml --out one --lr 1e-3 --quiet
 run 0 tune --model base --data shapes/flat --adapter lora --epochs 1 --batch 8 --lr 1e-3 --augment none --out two --quiet
 cmp one/adapter.safetensors two/adapter.safetensors || complain "a recipe is not the same as its flags"
+# A row of the log counts its own epoch's time too.
+awk -F, 'NR == 2 { exit !($NF > 0) }' one/log.csv || complain "log.csv: no time passed in $(tail -n 1 one/log.csv)"
 
 # The published VTAB schedule: two epochs at 1e-6, ten of warm-up, then a cosine over 500 whose warm-up is not subtracted.
 export FETTLE_RECIPES="$4"

@@ -17,6 +17,8 @@ run 2 tnue
 says "unknown command 'tnue'; the nearest is 'tune'"
 run 2 zzzzzzzz
 says "unknown command 'zzzzzzzz'"
+run 2 data
+says "'data' needs a second word" "data check"
 run 2 data sinth
 says "the nearest is 'data synth'"
 
