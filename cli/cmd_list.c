@@ -53,7 +53,7 @@ static int run(args *a)
     j = json_loads(text, 0, NULL);
     fet_free(text);
     if (a->json)
-        return print_json(j);
+        return print_json(json_pack("{s:o}", what, j));
     for (i = 0; i < json_array_size(j); i++) {
         const json_t *e = json_array_get(j, i);
         if (strcmp(what, "adapters") == 0)

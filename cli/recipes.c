@@ -179,5 +179,5 @@ int recipe_list(bool json)
         json_decref(list);
         return EXIT_DONE;
     }
-    return print_json(list);
+    return print_json(json_pack("{s:o}", "recipes", list));
 }

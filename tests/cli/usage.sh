@@ -124,7 +124,7 @@ done
 # Lists and JSON.
 for what in adapters models workloads recipes; do
     run 0 list $what --json
-    json
+    json "$what:list"
 done
 run 0 list adapters
 prints "hydra: " "rank" "preset=vtab" "lora: " "seqlora: " "bitfit: " "linear: " "full: "
