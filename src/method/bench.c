@@ -84,7 +84,8 @@ done:
 static void fill(fet_bench_result *r, const fet__step *s, double *seconds, int count, int batch)
 {
     fet__program_info info = fet__program_describe(s->program);
-    double median, flops = info.flops * ((batch + s->part - 1) / s->part);
+    int runs = (batch + s->part - 1) / s->part;
+    double median, flops = info.flops * runs;
 
     qsort(seconds, (size_t)count, sizeof *seconds, by_value);
     median = count % 2 ? seconds[count / 2] : (seconds[count / 2 - 1] + seconds[count / 2]) / 2;
