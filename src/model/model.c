@@ -173,7 +173,7 @@ fet_status fet__model_attach(fet__model *m, const char *spec)
     FET_TRY(refuse_second(m));
     FET_TRY(fet__model_fingerprint(m, fingerprint)); /* before anything of the base can change */
     FET_TRY(fet__adapter_create(&m->adapter, spec));
-    st = fet__model_probe(m, false, NULL, false);
+    st = fet__model_probe(m, false, false);
     if (st == FET_OK)
         st = fet__adapter_select(m->adapter, m->store, m->arch.head);
     if (st != FET_OK)

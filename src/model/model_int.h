@@ -36,8 +36,9 @@ fet_status fet__adapter_meta_parse(const char *json, const char *path, fet__adap
 fet_status fet__model_fresh_head(fet__model *m, int count);
 
 /* ---- model_open.c ------------------------------------------------------------------------------------------------ */
-/* A graph of the whole model without running it: initialises what may be, finds what is missing; *used (may be NULL) marks params. */
-fet_status fet__model_probe(fet__model *m, bool may_initialise, fet__text *sites_unused, bool drop_unused);
+/* A graph of the whole model without running it: initialises what may be, finds what is missing, and with
+ * `drop_unused` takes tensors that the model does not use out of the store. */
+fet_status fet__model_probe(fet__model *m, bool may_initialise, bool drop_unused);
 /* RUN or FILE -> the file (caller frees). */
 char *fet__model_file(const char *path, const char *name_in_run);
 

@@ -123,12 +123,11 @@ done:
     return st;
 }
 
-fet_status fet__model_probe(fet__model *m, bool may_initialise, fet__text *sites, bool drop)
+fet_status fet__model_probe(fet__model *m, bool may_initialise, bool drop)
 {
     fet__build b = {.may_initialise = may_initialise};
     fet__node *images, *features, *logits;
     fet_status st;
-    int i;
 
     FET_TRY(fet__graph_create(&b.g));
     images = fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, 3));
@@ -136,9 +135,6 @@ fet_status fet__model_probe(fet__model *m, bool may_initialise, fet__text *sites
     fet__output(b.g, "features", features);
     if (logits)
         fet__output(b.g, "logits", logits);
-    for (i = 0; sites && i < b.site_count; i++)
-        if (b.sites[i].kind == FET__SITE_LINEAR)
-            fet__text_printf(sites, "%s\n", b.sites[i].name);
     if (drop)
         FET_TRY(drop_unused(m, b.g));
 done:
@@ -254,7 +250,7 @@ static fet_status open_into(fet__model *m, const char *path, const fet__model_op
     if (!with_spec)
         m->input = m->arch.input;
     FET_TRY(apply_options(m, o));
-    st = fet__model_probe(m, is_none(path), NULL, !is_none(path));
+    st = fet__model_probe(m, is_none(path), !is_none(path));
     if (st != FET_OK) {
         st = is_none(path) ? st : fet__fail_in(st, "%s", fet__show(path));
         goto done;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static fet__preprocess preprocess_of(const fet__model *m)
+fet__preprocess fet__model_preprocess(const fet__model *m)
 {
     fet__preprocess p = {.height = m->input.height,
                          .width = m->input.width,
@@ -16,11 +16,6 @@ static fet__preprocess preprocess_of(const fet__model *m)
     memcpy(p.mean, m->input.mean, sizeof p.mean);
     memcpy(p.std, m->input.std, sizeof p.std);
     return p;
-}
-
-fet__preprocess fet__model_preprocess(const fet__model *m)
-{
-    return preprocess_of(m);
 }
 
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values)
@@ -67,7 +62,7 @@ done:
 fet_status fet__evaluate_with(fet__eval_result *out, fet__step *step, int batch, fet__model *m, const fet__dataset *d,
                               fet__split split)
 {
-    fet__loader_options options = {.preprocess = preprocess_of(m), .batch = batch};
+    fet__loader_options options = {.preprocess = fet__model_preprocess(m), .batch = batch};
     fet__class_metrics *metrics = NULL;
     fet__loader *loader = NULL;
     fet__class_result r;
