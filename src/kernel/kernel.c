@@ -11,14 +11,8 @@
 #ifndef FETTLE_DNNL
 #define FETTLE_DNNL 0
 #endif
-#ifndef FETTLE_X86
-#define FETTLE_X86 0
-#endif
-#ifndef FETTLE_SKINNY
-#define FETTLE_SKINNY 0
-#endif
 
-#if !FETTLE_X86 || !FETTLE_SKINNY || !FETTLE_DNNL
+#if !FETTLE_DNNL
 static const fet__kernel no_rows[] = {{.name = NULL}};
 #endif
 
@@ -26,16 +20,8 @@ enum { TABLE_SKINNY, TABLE_X86, TABLE_DNNL, TABLE_REF, TABLE_COUNT };
 enum { ROWS_MOST = 256 };
 
 static const fet__kernel *const tables[TABLE_COUNT] = {
-#if FETTLE_SKINNY
     [TABLE_SKINNY] = fet__kernels_skinny,
-#else
-    [TABLE_SKINNY] = no_rows,
-#endif
-#if FETTLE_X86
     [TABLE_X86] = fet__kernels_x86,
-#else
-    [TABLE_X86] = no_rows,
-#endif
 #if FETTLE_DNNL
     [TABLE_DNNL] = fet__kernels_dnnl,
 #else
