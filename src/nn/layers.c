@@ -152,23 +152,42 @@ fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hi
     return y;
 }
 
+static fet__site *residual_site(fet__build *b, const char *name, int64_t channels, const int grid[2], int prefix_tokens)
+{
+    fet__site *s = new_site(b, FET__SITE_RESIDUAL, name);
+
+    if (!s)
+        return NULL;
+    s->in = s->out = channels;
+    s->branch = FET__BRANCH_OTHER;
+    if (strcmp(name, "attn") == 0)
+        s->branch = FET__BRANCH_ATTENTION;
+    else if (strcmp(name, "mlp") == 0)
+        s->branch = FET__BRANCH_MLP;
+    s->grid[0] = grid[0];
+    s->grid[1] = grid[1];
+    s->prefix_tokens = prefix_tokens;
+    return s;
+}
+
 fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
                             const int grid[2], int prefix_tokens)
 {
-    fet__site *s;
+    fet__site site, *s;
+    fet__node *o;
 
     if (!x || !y)
         return NULL;
-    s = new_site(b, FET__SITE_RESIDUAL, site_name);
-    if (s) {
-        s->in = s->out = y->shape.dim[y->shape.rank - 1];
-        s->grid[0] = grid[0];
-        s->grid[1] = grid[1];
-        s->prefix_tokens = prefix_tokens;
-        if (b->hooks && b->hooks->residual)
-            y = b->hooks->residual(b->hooks->user, b, s, y);
-    }
-    return fet__add(b->g, x, fet__nn_drop_path(b, y, drop_path));
+    s = residual_site(b, site_name, y->shape.dim[y->shape.rank - 1], grid, prefix_tokens);
+    if (!s)
+        return NULL;
+    site = *s; /* a hook may pass sites of its own, which moves the list */
+    if (b->hooks && b->hooks->residual)
+        y = b->hooks->residual(b->hooks->user, b, &site, x, y);
+    o = fet__add(b->g, x, fet__nn_drop_path(b, y, drop_path));
+    if (o && b->hooks && b->hooks->stream)
+        o = b->hooks->stream(b->hooks->user, b, &site, x, o);
+    return o;
 }
 
 /* A mask of zeros and 1 / (1 - p), drawn again wherever it is needed: RANDOM is a pure function of the step. */

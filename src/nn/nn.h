@@ -16,14 +16,22 @@ typedef struct fet__site {
     int part_count;            /* LINEAR whose rows are several layers: 3 for a fused qkv, else 0 */
     const char *part[4];       /* "blocks.3.attn.q", ".k", ".v": equal row blocks, in order */
     int grid[2];               /* RESIDUAL: rows and columns of the token grid */
-    int prefix_tokens;         /* RESIDUAL, TOKENS: tokens in front of the grid (class token) */
+    enum {
+        FET__BRANCH_OTHER,
+        FET__BRANCH_ATTENTION,
+        FET__BRANCH_MLP
+    } branch;          /* RESIDUAL: what is added to the stream */
+    int prefix_tokens; /* RESIDUAL, TOKENS: tokens in front of the grid (class token) */
 } fet__site;
 
-/* What adapters implement for nn; every member may be NULL. Each returns the value that takes the place of `y`. */
+/* What adapters implement for nn; every member may be NULL. Each returns the value that takes the place of its last argument. A
+ * residual site is passed twice: `residual` sees the branch's value y before drop path and before it is added to the stream x;
+ * `stream` sees the sum o = x + drop_path(y), and x as it was before, so that what it adds is not dropped with the branch. */
 typedef struct fet__hooks {
     void *user;
     fet__node *(*linear)(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *y);
-    fet__node *(*residual)(void *user, fet__build *b, const fet__site *s, fet__node *y);
+    fet__node *(*residual)(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *y);
+    fet__node *(*stream)(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *o);
     fet__node *(*norm)(void *user, fet__build *b, const fet__site *s, fet__node *y);
     fet__node *(*tokens)(void *user, fet__build *b, const fet__site *s, fet__node *x);
 } fet__hooks;
@@ -104,7 +112,8 @@ fet__node *fet__nn_attention(fet__build *b, const char *name, fet__node *x, cons
 /* fc1, activation, fc2 under `name`. */
 fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hidden,
                        fet__node *(*activation)(fet__graph *, fet__node *), fet__init weight_init, fet__init bias_init);
-/* y after attention or MLP, before it is added to the stream: residual site, then drop path, then x + y. */
+/* y after attention or MLP, before it is added to the stream: residual hook, drop path, x + y, stream hook. `site_name` "attn" or
+ * "mlp" tells the branch. */
 fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
                             const int grid[2], int prefix_tokens);
 fet__node *fet__nn_dropout(fet__build *b, fet__node *x, double p); /* x itself in evaluation or when p is 0 */

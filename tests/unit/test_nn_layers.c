@@ -113,11 +113,21 @@ static fet__node *see_linear(void *user, fet__build *b, const fet__site *s, fet_
     return y;
 }
 
-static fet__node *double_residual(void *user, fet__build *b, const fet__site *s, fet__node *y)
+static fet__node *double_residual(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *y)
 {
     (void)user;
-    assert_int_equal(s->grid[0] * s->grid[1] + s->prefix_tokens, y->shape.dim[1]);
-    return fet__scale(b->g, y, 2);
+    assert_string_equal(s->name, s->branch == FET__BRANCH_ATTENTION ? "attn" : "mlp");
+    assert_int_equal(s->kind, FET__SITE_RESIDUAL);
+    assert_int_equal(s->grid[0] * s->grid[1] + s->prefix_tokens, x->shape.dim[1]);
+    return fet__add(b->g, x, y);
+}
+
+/* After the sum: o - 5 x, with x as it was before. */
+static fet__node *stream_hook(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *o)
+{
+    (void)user;
+    assert_int_equal(s->kind, FET__SITE_RESIDUAL);
+    return fet__sub(b->g, o, fet__scale(b->g, x, 5));
 }
 
 static void attention_passes_its_sites(void **state)
@@ -164,12 +174,12 @@ static void many_sites(void **state)
     end(&b);
 }
 
-/* x + hook(y), with y = x: 3 x. */
+/* With y = x: x + (x + y) = 3 x after the branch's hook and the sum, - 2 x after the stream's. */
 static void residual_site(void **state)
 {
     static const int grid[2] = {2, 2};
     fet__build b = begin();
-    fet__hooks hooks = {.residual = double_residual};
+    fet__hooks hooks = {.residual = double_residual, .stream = stream_hook};
     fet__program_options po = {.reference = true};
     fet__program *p = NULL;
     fet__node *x = fet__input(b.g, "x", FET_F32, FET_SHAPE(1, 5, 1));
@@ -180,7 +190,7 @@ static void residual_site(void **state)
     assert_ok(fet__program_create(&p, b.g, &po));
     ((float *)fet__program_input(p, "x"))[4] = 7;
     assert_ok(fet__program_run(p));
-    assert_true(((const float *)fet__program_output(p, "y"))[4] == 21);
+    assert_true(((const float *)fet__program_output(p, "y"))[4] == -14);
     fet__program_destroy(p);
     end(&b);
 }
