@@ -45,6 +45,11 @@ fet_status fet__arch_create(fet__arch *out, const char *text)
 
 fet_status fet__arch_recognise(fet__arch *out, const fet__params *store)
 {
+    return fet__arch_recognise_hinted(out, store, NULL);
+}
+
+fet_status fet__arch_recognise_hinted(fet__arch *out, const fet__params *store, const fet__arch_hints *hints)
+{
     fet_status st = FET_OK;
     bool ours = false;
     int i;
@@ -53,7 +58,9 @@ fet_status fet__arch_recognise(fet__arch *out, const fet__params *store)
     for (i = 0; fet__arch_classes[i]; i++) {
         out->class_ = fet__arch_classes[i];
         out->config = fet__alloc(1, out->class_->config_bytes);
+        out->hints = hints;
         st = out->config ? out->class_->recognise(out, store, &ours) : FET_E_NOMEM;
+        out->hints = NULL;
         if (st == FET_OK && ours)
             return FET_OK;
         fet__arch_fini(out);

@@ -15,6 +15,16 @@ typedef struct fet__input_spec {
     double crop_pct; /* 0: resize to exactly height x width */
 } fet__input_spec;
 
+/* What a file tells of a network besides its tensors; unknown members are 0. */
+typedef struct fet__arch_hints {
+    const char *source; /* whose names the file had: "Hugging Face ViT"; NULL: ours */
+    int heads;
+    double eps; /* of the norms */
+    bool quick_gelu;
+    bool has_input; /* `input` holds what that source does to pictures; its size is 0 where the tensors tell it */
+    fet__input_spec input;
+} fet__arch_hints;
+
 typedef struct fet__arch fet__arch;
 
 typedef struct fet__arch_class {
@@ -42,10 +52,12 @@ struct fet__arch {
     const char *head;  /* name of the classifier layer: "head" */
     int64_t feature_size;
     fet__input_spec input; /* the family's default */
+    const fet__arch_hints *hints; /* while recognise() runs: what the file tells besides its tensors, or NULL */
 };
 extern const fet__arch_class *const fet__arch_classes[];       /* arch_registry.c, ended by NULL */
 fet_status fet__arch_create(fet__arch *out, const char *text); /* "NAME[:key=value,...]" */
 fet_status fet__arch_recognise(fet__arch *out, const fet__params *store);
+fet_status fet__arch_recognise_hinted(fet__arch *out, const fet__params *store, const fet__arch_hints *hints);
 void fet__arch_fini(fet__arch *a);
 
 /* ---- model.c: a model in memory ------------------------------------------------------------------------------ */
@@ -70,6 +82,7 @@ typedef struct fet__model_options {
     const char *interpolation;
     double crop_pct; /* < 0: the model's own; 0: none */
     int image;       /* square input size; 0: the model's own */
+    const char *weights; /* which of several networks or containers in the file ("model_ema"); NULL: the plain one */
     uint64_t seed;
 } fet__model_options;
 /* path: a checkpoint, a RUN folder with model.safetensors, or "none". Says through fet__note what was assumed, unused or missing. */
