@@ -27,6 +27,7 @@ typedef struct reader {
     const unsigned char *data;
     int64_t data_bytes;
     struct placed *placed; /* entries as the header lists them */
+    int count;
 } reader;
 
 /* An entry and where its data lies, for the check of the whole layout. */
@@ -248,9 +249,7 @@ static fet_status check_bytes(reader *r, placed *p)
 static fet_status read_entry(reader *r, placed *p, const char *key, json_t *object)
 {
     fet_status st = FET_OK;
-    p->entry.name = fet__arena_strdup(&r->t->arena, key);
-    if (!p->entry.name)
-        return FET_E_NOMEM;
+    p->entry.name = key; /* the JSON object keeps it until the table has been read */
     if (!json_is_object(object))
         return BAD(r, "tensor '%s': its description is not an object", fet__show(key));
     const json_t *dtype = json_object_get(object, "dtype"), *shape = json_object_get(object, "shape");
@@ -284,7 +283,7 @@ static int by_place(const void *a, const void *b)
 static fet_status check_layout(reader *r)
 {
     int64_t at = 0;
-    int count = r->t->count;
+    int count = r->count;
     if (count > 0)
         qsort(r->placed, (size_t)count, sizeof *r->placed, by_place);
     for (int i = 0; i < count; i++) {
@@ -302,27 +301,16 @@ static fet_status check_layout(reader *r)
     return FET_OK;
 }
 
-static int by_entry_name(const void *a, const void *b)
-{
-    const fet__entry *const *p = a, *const *q = b;
-    return strcmp((*p)->name, (*q)->name);
-}
-
-/* Entries in file order, and an index for the search by name (sorted: no hash that a file could spoil). */
 static fet_status keep_entries(reader *r)
 {
-    fet__tensors *t = r->t;
-    t->entries = fet__arena_alloc(&t->arena, (size_t)t->count + 1, sizeof *t->entries);
-    t->by_name = fet__arena_alloc(&t->arena, (size_t)t->count + 1, sizeof *t->by_name);
-    if (!t->entries || !t->by_name)
-        return FET_E_NOMEM;
-    for (int i = 0; i < t->count; i++) {
-        t->entries[i] = r->placed[i].entry;
-        t->by_name[i] = &t->entries[i];
+    fet_status st = FET_OK;
+    for (int i = 0; i < r->count; i++) {
+        const fet__entry *e = &r->placed[i].entry;
+        FET_TRY(fet__tensors_add(r->t, e->name, e->dtype, &e->shape, e->data, e->bytes));
     }
-    if (t->count > 0)
-        qsort(t->by_name, (size_t)t->count, sizeof *t->by_name, by_entry_name);
-    return FET_OK;
+    FET_TRY(fet__tensors_seal_names(r->t));
+done:
+    return st;
 }
 
 static fet_status read_table(reader *r, json_t *root)
@@ -337,10 +325,10 @@ static fet_status read_table(reader *r, json_t *root)
             FET_TRY(read_metadata(r, value));
             continue;
         }
-        placed *p = &r->placed[r->t->count];
-        p->order = r->t->count;
+        placed *p = &r->placed[r->count];
+        p->order = r->count;
         FET_TRY(read_entry(r, p, key, value));
-        r->t->count++;
+        r->count++;
     }
     FET_TRY(check_layout(r));
     FET_TRY(keep_entries(r));
@@ -356,12 +344,7 @@ fet_status fet__safetensors_parse(fet__tensors **out, const void *data, size_t s
     reader r = {0};
     json_t *root = NULL;
     *out = NULL;
-    FET_TRY(FET_NEW(r.t, 1));
-    r.t->path = fet__arena_strdup(&r.t->arena, name);
-    if (!r.t->path) {
-        st = FET_E_NOMEM;
-        goto done;
-    }
+    FET_TRY(fet__tensors_new(&r.t, name));
     FET_TRY(split_file(&r, data, size));
     FET_TRY(scan_header(&r));
     FET_TRY(load_header(&r, &root));

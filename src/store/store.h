@@ -5,7 +5,7 @@
 
 #include "tensor/tensor.h"
 
-/* One tensor in a file. `data` lies in the mapping (borrowed from the fet__tensors). Foreign files may place it at
+/* One tensor in a file. `data` lies in the mapping or in memory of the fet__tensors, which lends it. Foreign files may place it at
  * any byte: where fet__entry_aligned() is false, read it only by memcpy or from a copy. Files that we write are
  * aligned. */
 typedef struct fet__entry {
@@ -30,6 +30,10 @@ bool fet__entry_aligned(const fet__entry *e); /* data may be used in place as an
 int fet__tensors_meta_count(const fet__tensors *t);
 const char *fet__tensors_meta_key(const fet__tensors *t, int i);
 const char *fet__tensors_meta(const fet__tensors *t, const char *key); /* NULL when absent */
+/* What a pickled object holds besides tensors, in file order: the slash-joined path ("optimizer/param_groups/0/lr") and
+ * the value as JSON text. NaN and infinities are strings; "<opaque Namespace>" stands for an object of another class. */
+int fet__tensors_leaf_count(const fet__tensors *t);
+void fet__tensors_leaf(const fet__tensors *t, int i, const char **path, const char **json);
 
 /* ---- safetensors.c --------------------------------------------------------------------------------------- */
 /* Parse a file in memory (the fuzz target's door). `data` must outlive the result; `name` is for messages. */

@@ -98,12 +98,13 @@ static bool looks_like_safetensors(const fet__map *m)
     return length <= FET__ST_MAX_HEADER && m->data[8] == '{';
 }
 
-/* ---- open and close ----------------------------------------------------------------------------------------- */
+/* ---- open -------------------------------------------------------------------------------------------------- */
 
 fet_status fet__tensors_open(fet__tensors **out, const char *path)
 {
     fet_status st = FET_OK;
     fet__map map = {0};
+    fet__tensors *t = NULL;
     *out = NULL;
     FET_TRY(fet__map_open(&map, path));
     const char *kind = looks_like_safetensors(&map) ? NULL : foreign_kind(&map);
@@ -112,28 +113,16 @@ fet_status fet__tensors_open(fet__tensors **out, const char *path)
                       fet__show(path), kind);
         goto done;
     }
-    FET_TRY(fet__safetensors_parse(out, map.data, map.size, path));
-    (*out)->map = map;
-    st = fet__seal_check(*out);
-    if (st != FET_OK) {
-        fet__tensors_close(*out);
-        *out = NULL;
-        return st;
-    }
+    FET_TRY(fet__safetensors_parse(&t, map.data, map.size, path));
+    FET_TRY(fet__seal_check(t));
+    FET_TRY(fet__tensors_keep_map(t, &map));
+    *out = t;
+    return FET_OK;
 done:
-    if (st != FET_OK && map.data)
+    fet__tensors_close(t);
+    if (map.data)
         fet__map_close(&map);
     return st;
-}
-
-void fet__tensors_close(fet__tensors *t)
-{
-    if (!t)
-        return;
-    if (t->map.data)
-        fet__map_close(&t->map);
-    fet__arena_fini(&t->arena);
-    fet__free(t);
 }
 
 /* ---- look-ups ----------------------------------------------------------------------------------------------- */
@@ -189,4 +178,15 @@ const char *fet__tensors_meta(const fet__tensors *t, const char *key)
             return t->meta[i].value;
     }
     return NULL;
+}
+
+int fet__tensors_leaf_count(const fet__tensors *t)
+{
+    return t->leaf_count;
+}
+
+void fet__tensors_leaf(const fet__tensors *t, int i, const char **path, const char **json)
+{
+    *path = t->leaves[i].path;
+    *json = t->leaves[i].json;
 }

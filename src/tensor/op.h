@@ -32,6 +32,8 @@
  *   avg_pool(x)               [B,H,W,C]; attr.pool; divides by kernel area (padding counted) ; avg_pool_t is its transpose
  *   max_pool_index(x)         i32 [B,H',W',C]: flat index into x of the largest element of each window, first in scan order wins ties;
  *                             padding never wins. The value is gather over x reshaped to [B*H*W*C].
+ *   standardized(y, x, s)     y itself, which is (x - mean of x) * s, where s is x's reciprocal standard deviation; both are taken
+ *                             over the axes on which s has size 1. For gradients this is one function of x alone; passes remove it
  *   gelu(x)                   x * Phi(x) with erf;  gelu_grad(x): Phi(x) + x * phi(x)
  *   linear(x, w[, b[, r]])    x [.., I] w [O, I] b [O] r [.., O]: act(x w^T + b) + r; attr.linear.activation; b may be absent (2 inputs);
  *                             with r, b is present
@@ -132,8 +134,9 @@ typedef union fet__attr {
         double scale;
         int32_t heads;
     } attention;
-    int64_t raw[6];
+    int64_t raw[FET__MAX_RANK]; /* start and step of a slice are the largest member */
 } fet__attr;
+_Static_assert(sizeof(fet__attr) == FET__MAX_RANK * sizeof(int64_t), "raw must cover every member");
 
 /* ---- element-wise programs (the body of a group) ----------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define TEXT_BUFFERS 8
-#define TEXT_BYTES 160 /* six sizes of 20 digits, separators and brackets */
+#define TEXT_BYTES 192 /* eight sizes of 20 digits, separators and brackets */
 
 /* A rank that does not fit gives rank -1, whose count is -1: callers that take ranks from files refuse it by that. */
 fet__shape fet__shape_make(int rank, const int64_t *dim)

@@ -5,7 +5,7 @@
 #include "base/base.h"
 #include "fettle/types.h"
 
-#define FET__MAX_RANK 6
+#define FET__MAX_RANK 8
 
 /* ---- dtype.c --------------------------------------------------------------------------------------------- */
 size_t fet__dtype_bytes(fet_dtype t);
@@ -35,7 +35,9 @@ const char *fet__shape_text(const fet__shape *s); /* "[4, 17, 48]"; rotating per
 /* A named tensor that outlives graphs: a weight, an adapter's factor, a running statistic, an optimiser moment. */
 typedef enum fet__role {
     FET__PARAM, /* named as in checkpoints; frozen or trainable */
-    FET__STATE  /* changed by runs, never by gradients */
+    FET__STATE, /* changed by runs, never by gradients */
+    FET__BUFFER /* named as in checkpoints and saved with the model, changed by runs, never by gradients: running
+                   statistics. `trainable` says that training updates it */
 } fet__role;
 
 typedef struct fet__param {

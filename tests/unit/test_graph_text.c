@@ -93,7 +93,7 @@ static void test_wrong_texts(void **state)
     refuses(f, "%0 f32[3] = exp($w) {n=2}\n", "an attribute is expected");
     refuses(f, "%0 f32[3] = pow_int($w) {n=99999999999}\n", "an attribute is expected");
     refuses(f, "%99999999 f32[3] = neg($w)\n", "node numbers end at");
-    refuses(f, "%0 f32[1,1,1,1,1,1,1] = fill() {value=1}\n", "a type and a shape");
+    refuses(f, "%0 f32[1,1,1,1,1,1,1,1,1] = fill() {value=1}\n", "a type and a shape");
     refuses(f, "%0 f32[4000000000,4000000000,4000000000] = fill() {value=1}\n", "a type and a shape");
     refuses(f, "%0 f32[17] = const() {value=<17 elements>}\n", "printed without its data");
     refuses(f, "%0 f32[2] = const() {value=[1]}\n", "comma");
