@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const fet__arch_class *const fet__arch_classes[] = {&fet__arch_vit, NULL};
+const fet__arch_class *const fet__arch_classes[] = {&fet__arch_vit, &fet__arch_swin, NULL};
 
 static fet_status unknown_name(const char *name)
 {

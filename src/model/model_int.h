@@ -4,7 +4,8 @@
 
 #include "model/model.h"
 
-extern const fet__arch_class fet__arch_vit; /* vit.c */
+extern const fet__arch_class fet__arch_vit;  /* vit.c */
+extern const fet__arch_class fet__arch_swin; /* swin.c */
 
 /* ---- arch_registry.c: "key=value,..." into a config struct ------------------------------------------------------ */
 typedef struct fet__arch_option {

@@ -120,4 +120,35 @@ fet__node *fet__nn_dropout(fet__build *b, fet__node *x, double p); /* x itself i
 fet__node *fet__nn_drop_path(fet__build *b, fet__node *x,
                              double p); /* per sample (axis 0), kept ones divided by 1 - p */
 
+/* ---- window.c: attention within windows of the token grid ----------------------------------------------------- */
+/* Windows of window x window tokens over the grid, padded at the right and bottom to whole windows and, with a shift, rolled by
+ * (-shift, -shift) first. Windows are row-major over the grid and row-major inside; a batch's windows are image-major. */
+typedef struct fet__windows {
+    int grid[2]; /* rows and columns of tokens */
+    int window, shift;
+} fet__windows;
+int fet__windows_count(const fet__windows *w);                 /* of an image */
+void fet__windows_tokens(const fet__windows *w, int32_t *out); /* [count][window^2]: token in each slot, -1 padding */
+/* [count][window^2]: the region of each slot; tokens of different regions do not see each other (mask -100). */
+void fet__windows_regions(const fet__windows *w, int32_t *out);
+void fet__relative_index(int window, int32_t *out); /* [window^2][window^2]: row of the bias table for (query, key) */
+fet__node *fet__nn_windows(fet__build *b, fet__node *x, const fet__windows *w); /* [B, L, C] -> [B count, window^2, C] */
+fet__node *fet__nn_unwindows(fet__build *b, fet__node *y, const fet__windows *w); /* and back, padding cut off */
+/* Mask [count, 1, T, T] of zeros and -100, T = window^2; only for a shift. */
+fet__node *fet__nn_window_mask(fet__build *b, const fet__windows *w);
+/* Bias from the parameter "relative_position_bias_table" [(2 window - 1)^2, heads] and the mask: [1 or count, heads, T, T]. A stored
+ * table that was made for another window is resampled where it is read (bicubic, a = -0.75), and stays as it is in the store. */
+fet__node *fet__nn_relative_bias(fet__build *b, int heads, const fet__windows *w);
+/* Attention as fet__nn_attention, in windows with relative position bias. x [B, L, C]. */
+fet__node *fet__nn_window_attention(fet__build *b, const char *name, fet__node *x, const fet__attention_options *o,
+                                    const fet__windows *w);
+
+/* ---- patches.c: images to tokens, tokens to fewer tokens ------------------------------------------------------- */
+/* [B, H, W, 3] -> [B, ceil(H/p) ceil(W/p), dim] by a convolution with stride = kernel = p whose weight [dim, 3, p, p] is `name`'s;
+ * zeros at the right and bottom. */
+fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *images, int patch, int dim, bool bias,
+                                   fet__init weight_init);
+/* [B, H W, C] -> [B, ceil(H/2) ceil(W/2), 4 C]: the cells of 2 x 2 in the order (0,0), (1,0), (0,1), (1,1) of (row, column). */
+fet__node *fet__nn_patch_cells(fet__build *b, fet__node *x, const int grid[2]);
+
 #endif

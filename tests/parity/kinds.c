@@ -17,6 +17,7 @@ const parity_kind parity_kinds[] = {{"data.decode", parity_decode, NULL},
                                     {"hydra.vit_hydra_both", parity_vit_hydra_both, NULL},
                                     {"hydra.vit_hydra_train", parity_vit_hydra_train, NULL},
                                     {"hydra.vit_lora_qv", parity_vit_lora_qv, NULL},
+                                    {"mona.swin_plain", parity_swin_plain, NULL},
                                     /* not checked yet */
                                     {"data.ckpt", NULL, "ckpt/valid"},
                                     {"data.ckpt", NULL, "ckpt/malicious"},

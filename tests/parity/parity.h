@@ -63,5 +63,6 @@ fet_status parity_vit_base(parity_case *c);
 fet_status parity_vit_hydra_both(parity_case *c);
 fet_status parity_vit_hydra_train(parity_case *c);
 fet_status parity_vit_lora_qv(parity_case *c);
+fet_status parity_swin_plain(parity_case *c);
 
 #endif
