@@ -1,0 +1,18 @@
+/* Small JSON files that come with checkpoints (config.json, an index of shards), read within limits. */
+#ifndef FET_JSON_TEXT_H
+#define FET_JSON_TEXT_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+
+#define FET__JSON_MAX_BYTES (1 << 20)
+
+/* ---- json_text.c ----------------------------------------------------------------------------------------- */
+/* Parse an object: at most FET__JSON_MAX_BYTES, shallow, without duplicate keys. The caller drops it with json_decref().
+ * `name` is the file's, for messages. */
+fet_status fet__json_parse(json_t **out, const char *text, size_t size, const char *name);
+/* The same from a file. */
+fet_status fet__json_read(json_t **out, const char *path);
+
+#endif
