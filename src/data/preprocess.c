@@ -225,7 +225,8 @@ fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet_
     if (a == FET__AUGMENT_STRONG)
         st = random_crop(&im, base, p, 0.08, r);
     else if (is_small(p))
-        st = fet__image_pad_crop(&im, base, p->height / 8, p->height, r);
+        st = fet__image_pad_crop(
+            &im, base, &(fet__pad_crop){.pad = p->height / 8, .height = p->height, .width = p->width}, r);
     else
         st = random_crop(&im, base, p, 0.5, r);
     if (st != FET_OK)

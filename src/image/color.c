@@ -1,9 +1,9 @@
-/* The four colour operations of the jitter, in place and exactly as the reference computes them on 8-bit pictures:
- * blend(D, I, f) = trunc(clip(D + f * (I - D))) in float32, with D black, the mean gray or the pixel's own gray;
- * and the hue shift through 8-bit HSV, which is lossy even for a shift of 0. */
+/* The colour operations, in place and exactly as the reference computes them on 8-bit pictures: blend(D, I, f) =
+ * trunc(clip(D + f * (I - D))) in float32, with D black, the mean gray, the pixel's own gray or a smoothed picture; and the hue shift through 8-bit HSV, which is lossy even for a shift of 0. */
 #include "image/image_int.h"
 
 #include <math.h>
+#include <string.h>
 
 #define CHANNELS 3
 
@@ -61,6 +61,46 @@ void fet__color_saturation(fet__image *im, double factor)
         for (size_t c = 0; c < CHANNELS; c++)
             im->pixels[i + c] = blend(gray, im->pixels[i + c], (float)factor);
     }
+}
+
+void fet__color_gray(fet__image *im)
+{
+    size_t count = byte_count(im);
+
+    for (size_t i = 0; i < count; i += CHANNELS)
+        memset(im->pixels + i, luma(im->pixels + i), CHANNELS);
+}
+
+/* ---- sharpness ---- */
+
+/* One value of the smoothed picture: 3 x 3 ones with 5 in the middle, over 13, rounded. */
+static int smoothed(const uint8_t *v, size_t row)
+{
+    int sum = v[-(ptrdiff_t)row - CHANNELS] + v[-(ptrdiff_t)row] + v[-(ptrdiff_t)row + CHANNELS] + v[-CHANNELS] +
+              5 * v[0] + v[CHANNELS] + v[row - CHANNELS] + v[row] + v[row + CHANNELS];
+
+    return (2 * sum + 13) / 26;
+}
+
+/* The frame of one pixel is its own smoothed value, so it stays. */
+fet_status fet__color_sharpness(fet__image *im, double factor)
+{
+    size_t row = (size_t)im->width * CHANNELS;
+    fet__image next;
+    fet_status st = fet__image_create_raw(&next, im->height, im->width);
+
+    if (st != FET_OK)
+        return st;
+    memcpy(next.pixels, im->pixels, byte_count(im));
+    for (int y = 1; y < im->height - 1; y++) {
+        const uint8_t *in = im->pixels + (size_t)y * row;
+
+        for (size_t i = CHANNELS; i + CHANNELS < row; i++)
+            next.pixels[(size_t)y * row + i] = blend(smoothed(in + i, row), in[i], (float)factor);
+    }
+    fet__image_fini(im);
+    *im = next;
+    return FET_OK;
 }
 
 /* ---- hue ---- */

@@ -76,5 +76,20 @@ void fet__color_brightness(fet__image *im, double factor);
 void fet__color_contrast(fet__image *im, double factor);
 void fet__color_saturation(fet__image *im, double factor);
 void fet__color_hue(fet__image *im, double shift);
+void fet__color_gray(fet__image *im);
+fet_status fet__color_sharpness(fet__image *im, double factor);
+
+/* ---- levels.c: in place, a table of 256 values for each channel ---- */
+void fet__levels_posterize(fet__image *im, int bits);
+void fet__levels_solarize(fet__image *im, int threshold);
+void fet__levels_solarize_add(fet__image *im, int added);
+void fet__levels_invert(fet__image *im);
+void fet__levels_autocontrast(fet__image *im);
+void fet__levels_equalize(fet__image *im);
+
+/* ---- affine.c ---- */
+/* Output (x, y) shows the source at (a (x + .5) + b (y + .5) + c, d (x + .5) + e (y + .5) + f), m = a..f. */
+fet_status fet__image_affine(fet__image *out, const fet__image *in, const double m[6], const fet__sampling *how);
+void fet__affine_rotation(double m[6], double degrees, int height, int width);
 
 #endif

@@ -104,3 +104,19 @@ void fet__image_normalize(float *out, const fet__image *im, const float mean[3],
         for (size_t c = 0; c < CHANNELS; c++)
             out[i + c] = table[c][im->pixels[i + c]];
 }
+
+fet_status fet__image_from_floats(fet__image *out, const float *in, int height, int width, const float mean[3],
+                                  const float std[3])
+{
+    fet_status st = fet__image_create_raw(out, height, width);
+    size_t count = (size_t)height * (size_t)width * CHANNELS;
+
+    if (st != FET_OK)
+        return st;
+    for (size_t i = 0; i < count; i++) {
+        float v = (in[i] * std[i % CHANNELS] + mean[i % CHANNELS]) * 255.0f + 0.5f;
+
+        out->pixels[i] = v <= 0.0f ? 0 : v >= 255.0f ? 255 : (uint8_t)v;
+    }
+    return FET_OK;
+}

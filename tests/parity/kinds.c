@@ -3,7 +3,12 @@
  * and fails, as an unknown kind does. */
 #include "parity/parity.h"
 
-const parity_kind parity_kinds[] = {{"data.decode", parity_decode, NULL},
+const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, NULL},
+                                    {"data.augment_color", parity_augment_color, NULL},
+                                    {"data.augment_geom", parity_augment_geom, NULL},
+                                    {"data.augment_levels", parity_augment_levels, NULL},
+                                    {"data.augment_mix", parity_augment_mix, NULL},
+                                    {"data.decode", parity_decode, NULL},
                                     {"data.images_bad", parity_images_bad, "images/bad"},
                                     {"data.lr_schedules", parity_lr_schedules, NULL},
                                     {"data.metrics_class", parity_metrics_class, NULL},

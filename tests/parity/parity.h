@@ -49,6 +49,11 @@ typedef struct parity_kind {
 extern const parity_kind parity_kinds[]; /* kinds.c: ended by kind NULL */
 
 /* kind_*.c */
+fet_status parity_augment_blur(parity_case *c);
+fet_status parity_augment_color(parity_case *c);
+fet_status parity_augment_geom(parity_case *c);
+fet_status parity_augment_levels(parity_case *c);
+fet_status parity_augment_mix(parity_case *c);
 fet_status parity_decode(parity_case *c);
 fet_status parity_resize(parity_case *c);
 fet_status parity_images_bad(parity_case *c);

@@ -101,7 +101,8 @@ static void pad_crop_shows_a_shifted_picture(void **state)
         fet__image out;
         bool found = false;
 
-        assert_int_equal(fet__image_pad_crop(&out, &im, 2, 8, &r), FET_OK);
+        assert_int_equal(fet__image_pad_crop(&out, &im, &(fet__pad_crop){.pad = 2, .height = 8, .width = 8}, &r),
+                         FET_OK);
         for (int top = 0; top < 5; top++) {
             for (int left = 0; left < 6; left++) {
                 bool same = true;
@@ -130,12 +131,64 @@ static void pad_crop_limits(void **state)
     fet__rng r = {.seed = 3};
 
     (void)state;
-    assert_int_equal(fet__image_pad_crop(&out, &im, 0, 9, &r), FET_E_DATA);
+    fet__pad_crop how = {.pad = 0, .height = 9, .width = 9};
+    assert_int_equal(fet__image_pad_crop(&out, &im, &how, &r), FET_E_DATA);
     assert_non_null(strstr(fet_error_message(), "8 x 9"));
-    assert_int_equal(fet__image_pad_crop(&out, &im, -1, 3, &r), FET_E_ARG);
-    assert_int_equal(fet__image_pad_crop(&out, &im, 0, 0, &r), FET_E_ARG);
-    assert_int_equal(fet__image_pad_crop(&out, &im, 100, 5, &r), FET_OK); /* may show padding only */
+    how = (fet__pad_crop){.pad = -1, .height = 3, .width = 3};
+    assert_int_equal(fet__image_pad_crop(&out, &im, &how, &r), FET_E_ARG);
+    how = (fet__pad_crop){.pad = 0, .height = 0, .width = 3};
+    assert_int_equal(fet__image_pad_crop(&out, &im, &how, &r), FET_E_ARG);
+    how = (fet__pad_crop){.pad = 100, .height = 5, .width = 5};
+    assert_int_equal(fet__image_pad_crop(&out, &im, &how, &r), FET_OK); /* may show padding only */
     fet__image_fini(&out);
+    fet__image_fini(&im);
+}
+
+/* Each mode against its definition, written out for one row: [0 1 2] padded by 2. */
+static void windows_continue_a_picture(void **state)
+{
+    static const struct {
+        fet__padding mode;
+        uint8_t want[7];
+    } cases[] = {{FET__PAD_CONSTANT, {9, 9, 0, 1, 2, 9, 9}},
+                 {FET__PAD_EDGE, {0, 0, 0, 1, 2, 2, 2}},
+                 {FET__PAD_REFLECT, {2, 1, 0, 1, 2, 1, 0}},
+                 {FET__PAD_SYMMETRIC, {1, 0, 0, 1, 2, 2, 1}}};
+    static const uint8_t fill[3] = {9, 9, 9};
+    fet__image im, out;
+
+    (void)state;
+    assert_int_equal(fet__image_create(&im, 1, 3), FET_OK);
+    for (int i = 0; i < 9; i++)
+        im.pixels[i] = (uint8_t)(i / 3);
+    for (size_t k = 0; k < FET_COUNT(cases); k++) {
+        assert_int_equal(fet__image_window(&out, &im, 0, -2, 1, 7, cases[k].mode, fill), FET_OK);
+        for (int i = 0; i < 7; i++)
+            assert_int_equal(out.pixels[i * 3 + 1], cases[k].want[i]);
+        fet__image_fini(&out);
+        /* far outside, and above a picture of one row: no step beyond its memory */
+        assert_int_equal(fet__image_window(&out, &im, -50, -100, 60, 300, cases[k].mode, fill), FET_OK);
+        fet__image_fini(&out);
+        assert_int_equal(fet__image_window(&out, &im, 5, 1000, 3, 4, cases[k].mode, fill), FET_OK);
+        fet__image_fini(&out);
+    }
+    assert_int_equal(fet__image_window(&out, &im, 0, 0, 0, 4, FET__PAD_EDGE, fill), FET_E_ARG);
+    fet__image_fini(&im);
+}
+
+static void pad_crop_grows_where_it_may(void **state)
+{
+    fet__image im = picture_make(8, 9), out;
+    fet__rng r = {.seed = 4};
+    fet__pad_crop how = {.pad = 1, .height = 30, .width = 5, .grow = true};
+
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(fet__image_pad_crop(&out, &im, &how, &r), FET_OK);
+        assert_int_equal(out.height, 30);
+        assert_int_equal(out.width, 5);
+        fet__image_fini(&out);
+    }
     fet__image_fini(&im);
 }
 
@@ -214,6 +267,8 @@ int main(void)
         cmocka_unit_test(crop_fallback),
         cmocka_unit_test(pad_crop_shows_a_shifted_picture),
         cmocka_unit_test(pad_crop_limits),
+        cmocka_unit_test(windows_continue_a_picture),
+        cmocka_unit_test(pad_crop_grows_where_it_may),
         cmocka_unit_test(jitter_repeats_and_rests),
         cmocka_unit_test(jitter_range),
         cmocka_unit_test(color_fixed_points),
