@@ -8,6 +8,8 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"data.augment_geom", parity_augment_geom, NULL},
                                     {"data.augment_levels", parity_augment_levels, NULL},
                                     {"data.augment_mix", parity_augment_mix, NULL},
+                                    {"data.ckpt", parity_ckpt_malicious, "ckpt/malicious"},
+                                    {"data.ckpt", parity_ckpt_valid, "ckpt/valid"},
                                     {"data.decode", parity_decode, NULL},
                                     {"data.images_bad", parity_images_bad, "images/bad"},
                                     {"data.lr_schedules", parity_lr_schedules, NULL},
@@ -24,8 +26,6 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"hydra.vit_lora_qv", parity_vit_lora_qv, NULL},
                                     {"mona.swin_plain", parity_swin_plain, NULL},
                                     /* not checked yet */
-                                    {"data.ckpt", NULL, "ckpt/valid"},
-                                    {"data.ckpt", NULL, "ckpt/malicious"},
                                     {"hydra.peft_lora", NULL, "peft_lora"},
                                     {"hydra.vit_jax", NULL, "vit_base_jax.npz"},
                                     {"quadranet.models", NULL, "quadranet/models.json"},

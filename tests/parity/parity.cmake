@@ -21,3 +21,5 @@ set_tests_properties(parity_shared parity_project PROPERTIES TIMEOUT 300 ENVIRON
 set_tests_properties(parity_shared PROPERTIES SKIP_RETURN_CODE 77)
 add_test(NAME parity_runner COMMAND sh ${parity_here}/runner_test.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/tests/golden)
 set_tests_properties(parity_runner PROPERTIES TIMEOUT 60)
+fettle_test(parity_hostile SOURCES ${PROJECT_SOURCE_DIR}/tests/unit/test_parity_hostile.c ${parity_here}/hostile_table.c
+  ${parity_here}/hostile_try.c USES base)

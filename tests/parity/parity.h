@@ -57,6 +57,8 @@ fet_status parity_augment_mix(parity_case *c);
 fet_status parity_decode(parity_case *c);
 fet_status parity_resize(parity_case *c);
 fet_status parity_images_bad(parity_case *c);
+fet_status parity_ckpt_valid(parity_case *c);
+fet_status parity_ckpt_malicious(parity_case *c);
 fet_status parity_metrics_class(parity_case *c);
 fet_status parity_optim_given_grads(parity_case *c);
 fet_status parity_optim_clip_ema(parity_case *c);

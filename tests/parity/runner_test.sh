@@ -46,6 +46,27 @@ expect 1 "nothing was compared" "$parity" "$work/good"
 sed 's/out\.lora\.y/out.lorb.y/' "$golden/linear.safetensors" >"$work/good/lr_schedule.safetensors"
 expect 1 "out.lorb.y was not compared" "$parity" "$work/good"
 
+# a folder of hostile files: what its table says decides, and nobody is left out
+mkdir -p "$work/bad/ckpt/malicious"
+printf '\002\000\000\000\000\000\000\000{}' >"$work/bad/ckpt/malicious/table.safetensors"
+printf '\002\000\000\000\000\000\000\000{]' >"$work/bad/ckpt/malicious/no_json.safetensors"
+table() {
+    printf '### Malicious\n\n| file | bytes | expected |\n|---|---|---|\n' >"$work/bad/INDEX.md"
+    printf '| `table.safetensors` | 10 | %s |\n| `no_json.safetensors` | 10 | %s |\n' "$1" "$2" >>"$work/bad/INDEX.md"
+}
+table 'loads' 'error "malformed"'
+expect 0 "1 passed, 0 failed" "$parity" "$work/bad"
+table 'error "malformed"' 'error "malformed"'
+expect 1 "table.safetensors: it is to be refused" "$parity" "$work/bad"
+table 'loads 1 empty tensors' 'error "malformed"'
+expect 1 "table.safetensors: it has another number of tensors" "$parity" "$work/bad"
+table 'loads with a warning' 'loads'
+expect 1 "2 of 2 files differ" "$parity" "$work/bad"
+table 'loads' 'error "refused"'
+expect 1 "no_json.safetensors: the message lacks the expected word" "$parity" "$work/bad"
+: >"$work/bad/ckpt/malicious/unlisted"
+expect 1 "INDEX.md does not say what must happen to unlisted" "$parity" "$work/bad"
+
 expect 1 "no golden file was found" "$parity" "$work/empty"
 expect 2 "usage: parity" "$parity"
 expect 2 "no such folder" "$parity" "$work/absent"
