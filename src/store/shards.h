@@ -4,9 +4,6 @@
 
 #include "store/store.h"
 
-#define FET__HF_CONFIG "config.json"
-#define FET__HF_PREPROCESSOR "preprocessor_config.json"
-
 /* Which file holds which tensor: rows sorted by the tensor's name, files as they first appear, each once. */
 typedef struct fet__shard_row {
     const char *tensor;
