@@ -38,6 +38,22 @@ const char *fet__kernel_library(void)
 {
     return "none";
 }
+
+fet_status fet__product_nt(float *c, const float *a, const float *b, int64_t m, int64_t n, int64_t k)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            float part[8] = {0};
+            int64_t e = 0;
+            for (; e + 8 <= k; e += 8)
+                for (int64_t l = 0; l < 8; l++)
+                    part[l] += a[i * k + e + l] * b[j * k + e + l];
+            for (; e < k; e++)
+                part[0] += a[i * k + e] * b[j * k + e];
+            c[i * n + j] = ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
+        }
+    return FET_OK;
+}
 #endif
 
 static bool is_large_contraction(const fet__problem *p)

@@ -60,6 +60,10 @@ extern const fet__kernel fet__kernels_ref[];
 extern const fet__kernel fet__kernels_x86[];
 extern const fet__kernel fet__kernels_dnnl[];
 
+/* c[m, n] = a[m, k] b[n, k]^T in float32, row-major. Inside a parallel region it runs on the calling thread alone: for code that is
+ * parallel itself and has no graph. */
+fet_status fet__product_nt(float *c, const float *a, const float *b, int64_t m, int64_t n, int64_t k);
+
 /* "oneDNN 2.6.3" or "none"; for --version. */
 const char *fet__kernel_library(void);
 /* Measured multiply-add peak of all threads, GFLOP/s: float32 in registers of the best own kernel level. bf16: 0 when

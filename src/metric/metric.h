@@ -63,6 +63,32 @@ double fet__pearson(const double *x, const double *y, int64_t n);
 fet_status fet__group_pearson(double *out, const double *x, const double *y, const int32_t *group, int64_t n,
                               int groups);
 
+/* ---- retrieval.c: ranked galleries ------------------------------------------------------------------------------ */
+typedef struct fet__retrieval fet__retrieval;
+typedef struct fet__retrieval_view {
+    int64_t id;
+    int32_t camera;
+} fet__retrieval_view;
+/* Gallery entries with the query's identity and camera are junk: they are left out of its ranking. */
+typedef struct fet__retrieval_options {
+    int curve;             /* positions of the match curve: 100 as a rule */
+    bool separate_cameras; /* every entry of the query's camera is junk */
+    bool keep_same_camera; /* nothing is junk: sets without cameras */
+    bool all_matches;      /* each of a query's n matches adds 1/n to the curve, not the first alone */
+    bool by_position;      /* average precision by positions; else equal distances are one step */
+} fet__retrieval_options;
+fet_status fet__retrieval_create(fet__retrieval **out, const fet__retrieval_options *o);
+/* One query against the gallery. *precision (may be NULL): its average precision, NAN when it has no true match, which is skipped
+ * and counted. FET_E_NUMERIC for a distance that is not a number. */
+fet_status fet__retrieval_add(fet__retrieval *r, const fet__retrieval_view *query, const float *distance,
+                              const fet__retrieval_view *gallery, int64_t count, double *precision);
+/* Mean average precision and the curve (may be NULL; [options.curve]): share of queries whose first match comes at that position or before.
+ * FET_E_DATA when no query had a match. */
+fet_status fet__retrieval_result(const fet__retrieval *r, double *map, double *curve);
+int64_t fet__retrieval_queries(const fet__retrieval *r); /* with a match */
+int64_t fet__retrieval_skipped(const fet__retrieval *r); /* without */
+void fet__retrieval_destroy(fet__retrieval *r);          /* accepts NULL */
+
 /* ---- class_metrics.c: a running evaluation -------------------------------------------------------------------- */
 /* Takes batches of float32 logits as an evaluation loop has them; memory is proportional to the classes, not to
  * samples. */

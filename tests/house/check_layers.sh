@@ -18,6 +18,7 @@ below() {
     tensor | metric) echo "base" ;;
     graph | kernel | store | image) echo "tensor base" ;;
     plan) echo "graph tensor base" ;;
+    cluster) echo "kernel tensor base" ;;
     exec) echo "plan graph kernel tensor base" ;;
     data) echo "image tensor base" ;;
     nn) echo "graph tensor base" ;;
@@ -25,7 +26,7 @@ below() {
     model) echo "adapter nn store image graph tensor base" ;;
     report) echo "metric tensor base" ;;
     train) echo "report model adapter nn exec plan data image metric store graph tensor base" ;;
-    method) echo "train report model adapter nn exec plan data image metric store graph tensor base" ;;
+    method) echo "train cluster report model adapter nn exec plan data image metric store graph tensor base" ;;
     *) return 1 ;;
     esac
 }

@@ -25,6 +25,10 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"hydra.vit_hydra_train", parity_vit_hydra_train, NULL},
                                     {"hydra.vit_lora_qv", parity_vit_lora_qv, NULL},
                                     {"mona.swin_plain", parity_swin_plain, NULL},
+                                    {"spcl.jaccard", parity_spcl_jaccard, NULL},
+                                    {"spcl.pseudo_labels", parity_spcl_pseudo_labels, NULL},
+                                    {"spcl.ranking", parity_spcl_ranking, NULL},
+                                    {"spcl.ranking_ties", parity_spcl_ranking_ties, NULL},
                                     /* not checked yet */
                                     {"hydra.peft_lora", NULL, "peft_lora"},
                                     {"hydra.vit_jax", NULL, "vit_base_jax.npz"},

@@ -5,7 +5,7 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 add_executable(parity ${parity_sources})
 set_target_properties(parity PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 target_include_directories(parity PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-foreach(layer train model adapter nn exec graph store image metric tensor base)
+foreach(layer train cluster model adapter nn exec graph store image metric tensor base)
   target_link_libraries(parity PRIVATE fet_${layer})
 endforeach()
 target_link_libraries(parity PRIVATE fettle_flags PkgConfig::JANSSON)
@@ -13,7 +13,8 @@ target_link_libraries(parity PRIVATE fettle_flags PkgConfig::JANSSON)
 # Every kind that is done. A kind is added here together with its line in kinds.c.
 set(parity_done data.augment_blur data.augment_color data.augment_geom data.augment_levels data.augment_mix
   data.decode data.resize data.images_bad data.metrics_class data.optim_given_grads data.optim_clip_ema data.optim_toy
-  data.lr_schedules hydra.linear hydra.lr_schedule hydra.vit_base hydra.vit_hydra_both hydra.vit_hydra_train hydra.vit_lora_qv mona.swin_plain)
+  data.lr_schedules hydra.linear hydra.lr_schedule hydra.vit_base hydra.vit_hydra_both hydra.vit_hydra_train hydra.vit_lora_qv mona.swin_plain
+  spcl.jaccard spcl.pseudo_labels spcl.ranking spcl.ranking_ties)
 list(JOIN parity_done "," parity_only)
 add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})
 add_test(NAME parity_project COMMAND parity ${PROJECT_SOURCE_DIR}/tests/golden)

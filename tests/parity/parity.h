@@ -71,5 +71,9 @@ fet_status parity_vit_hydra_both(parity_case *c);
 fet_status parity_vit_hydra_train(parity_case *c);
 fet_status parity_vit_lora_qv(parity_case *c);
 fet_status parity_swin_plain(parity_case *c);
+fet_status parity_spcl_jaccard(parity_case *c);
+fet_status parity_spcl_pseudo_labels(parity_case *c);
+fet_status parity_spcl_ranking(parity_case *c);
+fet_status parity_spcl_ranking_ties(parity_case *c);
 
 #endif

@@ -462,6 +462,11 @@ fet_status fet__dnnl_sgemm(bool ta, int64_t m, int64_t n, int64_t k, const float
     return failed(dnnl_sgemm(ta ? 'T' : 'N', 'N', m, n, k, 1.0f, a, ta ? m : k, b, n, 0.0f, c, n), "a matrix product");
 }
 
+fet_status fet__product_nt(float *c, const float *a, const float *b, int64_t m, int64_t n, int64_t k)
+{
+    return failed(dnnl_sgemm('N', 'T', m, n, k, 1.0f, a, k, b, k, 0.0f, c, n), "a matrix product");
+}
+
 const char *fet__kernel_library(void)
 {
     static char text[48];
