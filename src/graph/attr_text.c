@@ -71,6 +71,8 @@ static const field fields[] = {
     FIELD(ATTENTION, K_DOUBLE, attention, scale),
     FIELD(ATTENTION_GRAD, K_INT, attention, heads),
     FIELD(ATTENTION_GRAD, K_DOUBLE, attention, scale),
+    FIELD(ATTENTION_DBIAS, K_INT, attention, heads),
+    FIELD(ATTENTION_DBIAS, K_DOUBLE, attention, scale),
 };
 
 static const char *const relation_names[] = {"eq", "ne", "lt", "le", "gt", "ge"};

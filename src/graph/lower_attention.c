@@ -53,20 +53,38 @@ fet__node *fet__lower_attention(fet__graph *g, fet__node *n)
     return join_heads(g, fet__matmul(g, a.p, a.v, false, false));
 }
 
+/* Slope of the biased scores: softmax'(p, dy v^T). *dy becomes [B, H, T, D]. */
+static fet__node *score_slope(fet__graph *g, const fet__node *n, const parts *a, fet__node **dy)
+{
+    const fet__shape *s = &n->input[1]->shape;
+    int64_t heads = n->attr.attention.heads;
+
+    *dy = fet__reshape(g, n->input[1], FET_SHAPE(s->dim[0], s->dim[1], heads, s->dim[2] / heads));
+    *dy = fet__transpose(g, *dy, (int[]){0, 2, 1, 3});
+    return fet__core_softmax_grad(g, a->p, fet__matmul(g, *dy, a->v, false, true));
+}
+
 /* dv = p^T dy;  ds = softmax'(p, dy v^T) scale;  dq = ds k;  dk = ds^T q */
 fet__node *fet__lower_attention_grad(fet__graph *g, fet__node *n)
 {
     parts a = probabilities(g, n, n->input_count > 2 ? n->input[2] : NULL);
-    int64_t heads = n->attr.attention.heads;
-    const fet__shape *s = &n->input[1]->shape;
-    fet__node *dy = fet__reshape(g, n->input[1], FET_SHAPE(s->dim[0], s->dim[1], heads, s->dim[2] / heads));
-    fet__node *dp, *ds, *d[3];
+    fet__node *dy, *ds = fet__scale(g, score_slope(g, n, &a, &dy), n->attr.attention.scale), *d[3];
 
-    dy = fet__transpose(g, dy, (int[]){0, 2, 1, 3});
-    dp = fet__matmul(g, dy, a.v, false, true);
-    ds = fet__scale(g, fet__core_softmax_grad(g, a.p, dp), n->attr.attention.scale);
     d[0] = join_heads(g, fet__matmul(g, ds, a.k, false, false));
     d[1] = join_heads(g, fet__matmul(g, ds, a.q, true, false));
     d[2] = join_heads(g, fet__matmul(g, a.p, dy, true, false));
     return fet__concat(g, d, 3, 2);
+}
+
+/* The slope of the biased scores, summed over the batch entries that share a bias. */
+fet__node *fet__lower_attention_dbias(fet__graph *g, fet__node *n)
+{
+    parts a = probabilities(g, n, n->input[2]);
+    fet__node *dy, *ds = score_slope(g, n, &a, &dy);
+    const fet__shape *s = &n->shape;
+
+    if (!ds)
+        return NULL;
+    ds = fet__reshape(g, ds, FET_SHAPE(-1, s->dim[0], s->dim[1], s->dim[2], s->dim[3]));
+    return fet__reshape(g, fet__sum(g, ds, 1u), *s);
 }

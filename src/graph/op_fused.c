@@ -296,11 +296,27 @@ fet_status fet__infer_attention_grad(fet__node *n, bool shaped)
     return FET_OK;
 }
 
+fet_status fet__infer_attention_dbias(fet__node *n, bool shaped)
+{
+    fet_status st = attention_inputs(n, n->input[2]);
+
+    (void)shaped;
+    if (st != FET_OK)
+        return st;
+    if (!fet__shape_equal(&n->input[1]->shape, &n->shape))
+        return fet__refuse(n, "dy is not %s", fet__shape_text(&n->shape));
+    n->shape = n->input[2]->shape;
+    return FET_OK;
+}
+
 void fet__vjp_attention(fet__vjp *a)
 {
     fet__node *in[3] = {a->n->input[0], a->dy, a->n->input_count > 1 ? a->n->input[1] : NULL};
 
-    a->d[0] = fet__make(a->g, FET__OP_ATTENTION_GRAD, in, in[2] ? 3 : 2, &a->n->attr, a->n->dtype, NULL);
+    if (a->want[0])
+        a->d[0] = fet__make(a->g, FET__OP_ATTENTION_GRAD, in, in[2] ? 3 : 2, &a->n->attr, a->n->dtype, NULL);
+    if (a->want[1])
+        a->d[1] = fet__make(a->g, FET__OP_ATTENTION_DBIAS, in, 3, &a->n->attr, a->n->dtype, NULL);
 }
 
 /* Scores of all heads: B H T T; a product of depth D over them is 2 D each. */
@@ -325,6 +341,12 @@ double fet__flops_attention(const fet__node *n)
 double fet__flops_attention_grad(const fet__node *n)
 {
     return scores(n) * (10.0 * depth(n) + 10.0 + (n->input_count > 2 ? 1.0 : 0.0));
+}
+
+/* q k^T and dy v^T */
+double fet__flops_attention_dbias(const fet__node *n)
+{
+    return scores(n) * (4.0 * depth(n) + 10.0);
 }
 
 /* ---- group ---- */

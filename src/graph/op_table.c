@@ -73,10 +73,12 @@
         fet__flops_cross_entropy, ALL, 0, EVERY)                                                                       \
     ROW(CROSS_ENTROPY_GRAD, fet__infer_cross_entropy_grad, NULL, fet__lower_cross_entropy_grad,                        \
         fet__flops_cross_entropy, ALL, 0, EVERY)                                                                       \
-    /* its own rule gives the gradient of qkv; the gradient of a bias needs the probabilities, hence the lowering */   \
-    ROW(ATTENTION, fet__infer_attention, fet__vjp_attention, fet__lower_attention, fet__flops_attention, ALL, 0, 1)    \
+    ROW(ATTENTION, fet__infer_attention, fet__vjp_attention, fet__lower_attention, fet__flops_attention, ALL, 0,       \
+        EVERY)                                                                                                         \
     ROW(ATTENTION_GRAD, fet__infer_attention_grad, NULL, fet__lower_attention_grad, fet__flops_attention_grad, ALL, 0, \
         EVERY)                                                                                                         \
+    ROW(ATTENTION_DBIAS, fet__infer_attention_dbias, NULL, fet__lower_attention_dbias, fet__flops_attention_dbias,     \
+        ALL, 0, EVERY)                                                                                                 \
     ROW(GROUP, fet__infer_group, NULL, fet__lower_group, fet__flops_group, ALL, 0, EVERY)
 
 enum {

@@ -46,6 +46,7 @@
  *   attention(qkv[, bias])    qkv [B, T, 3*H*D] (q, k, v; head-major inside each) -> [B, T, H*D]: softmax(scale q k^T + bias) v;
  *                             bias [G, H, T, T], G divides B, batch b uses bias[b % G]; attr.attention
  *   attention_grad(qkv, dy[, bias]) -> like qkv                     probabilities are computed again, row block by row block
+ *   attention_dbias(qkv, dy, bias) -> like bias                     likewise; added over the batch entries that share a bias
  *   group(a, ..)              an element-wise program over tiles; made by the fusion pass only (see fet__group) */
 #ifndef FET_OP_H
 #define FET_OP_H

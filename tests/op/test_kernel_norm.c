@@ -61,10 +61,18 @@
      .low = -2,                                                                                                        \
      .high = 2,                                                                                                        \
      .tolerance = 1e-5},                                                                                               \
+        {.op = FET__OP_ATTENTION_GRAD,                                                                                 \
+         .attr.attention = {s, h},                                                                                     \
+         .inputs = 3,                                                                                                  \
+         .in = {D(b, t, 3 * (h) * (d)), D(b, t, (h) * (d)), D(g, h, t, t)},                                            \
+         .out = D(b, t, 3 * (h) * (d)),                                                                                \
+         .low = -2,                                                                                                    \
+         .high = 2,                                                                                                    \
+         .tolerance = 5e-5},                                                                                           \
     {                                                                                                                  \
-        .op = FET__OP_ATTENTION_GRAD, .attr.attention = {s, h}, .inputs = 3,                                           \
-        .in = {D(b, t, 3 * (h) * (d)), D(b, t, (h) * (d)), D(g, h, t, t)}, .out = D(b, t, 3 * (h) * (d)), .low = -2,   \
-        .high = 2, .tolerance = 5e-5                                                                                   \
+        .op = FET__OP_ATTENTION_DBIAS, .attr.attention = {s, h}, .inputs = 3,                                          \
+        .in = {D(b, t, 3 * (h) * (d)), D(b, t, (h) * (d)), D(g, h, t, t)}, .out = D(g, h, t, t), .low = -2, .high = 2, \
+        .tolerance = 5e-5                                                                                              \
     }
 
 static const kernel_case cases[] = {
@@ -165,6 +173,7 @@ static void gradients_by_differences(void **state)
     check_gradient(&entropy[0], &entropy[1], 0, (int[]){0, 1, 9});
     check_gradient(&plain[0], &plain[1], 0, (int[]){0, 9, 0});
     check_gradient(&biased[0], &biased[1], 0, (int[]){0, 9, 1});
+    check_gradient(&biased[0], &biased[2], 1, (int[]){0, 9, 1});
 }
 
 static void expect(const kernel_case *c, void *const in[4], const double *expected)

@@ -143,6 +143,8 @@ static const op_case cases[] = {
     {.op = "attention", .input = {"f[1,1,3]"}, .attr = "heads=1 scale=1"},
     {.op = "attention_grad", .input = {"f[2,5,12]", "f[2,5,4]"}, .attr = "heads=2 scale=0.6"},
     {.op = "attention_grad", .input = {"f[4,3,12]", "f[4,3,4]", "f[2,2,3,3]"}, .attr = "heads=2 scale=0.7"},
+    {.op = "attention_dbias", .input = {"f[4,3,12]", "f[4,3,4]", "f[2,2,3,3]"}, .attr = "heads=2 scale=0.7"},
+    {.op = "attention_dbias", .input = {"f[3,2,6]", "f[3,2,2]", "f[1,1,2,2]"}, .attr = "heads=1 scale=0.5"},
 };
 
 static fet__op op_named(const char *name)

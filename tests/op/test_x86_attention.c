@@ -50,6 +50,24 @@ static void gradients_match(void **state)
     }
 }
 
+/* Few biases over many entries are summed in segments, many in one go. */
+static void bias_gradients_match(void **state)
+{
+    static const shape_row more[] = {{64, 9, 2, 8, 1}, {37, 16, 3, 16, 37}, {40, 49, 3, 32, 20}, {6, 100, 1, 24, 3}};
+
+    (void)state;
+    for (size_t i = 0; i < FET_COUNT(rows) + FET_COUNT(more); i++) {
+        shape_row r = i < FET_COUNT(rows) ? rows[i] : more[i - FET_COUNT(rows)];
+        trial t;
+
+        r.groups = r.groups ? r.groups : 1;
+        t = attention_trial(&r, true, 2);
+        t.problem.op = FET__OP_ATTENTION_DBIAS;
+        t.problem.output.shape = FET_SHAPE(r.groups, r.heads, r.tokens, r.tokens);
+        trial_check(&t, 5e-5, 3e-5);
+    }
+}
+
 static void sharp_scores_do_not_overflow(void **state)
 {
     const shape_row r = {2, 33, 2, 16, 0};
@@ -84,9 +102,8 @@ static void masks_and_spoilt_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_matches),
-        cmocka_unit_test(gradients_match),
-        cmocka_unit_test(sharp_scores_do_not_overflow),
+        cmocka_unit_test(attention_matches),     cmocka_unit_test(gradients_match),
+        cmocka_unit_test(bias_gradients_match),  cmocka_unit_test(sharp_scores_do_not_overflow),
         cmocka_unit_test(masks_and_spoilt_rows),
     };
 

@@ -66,6 +66,7 @@ static fet__node *example(fixture *f, fet__op op)
         return fet__make(f->g, op, (fet__node *[]){x, l, input(f, "d", FET_SHAPE(3))}, 3, NULL, FET_F32, NULL);
     case FET__OP_ATTENTION: return fet__attention(f->g, qkv, bias, 2, 0.5);
     case FET__OP_ATTENTION_GRAD:
+    case FET__OP_ATTENTION_DBIAS:
         attr.attention.heads = 2;
         return fet__make(f->g, op, (fet__node *[]){qkv, dy, bias}, 3, &attr, FET_F32, NULL);
     case FET__OP_GROUP: {

@@ -76,6 +76,7 @@ static const entry entries[FET__OP_COUNT] = {
     [FET__OP_CROSS_ENTROPY_GRAD] = FLOAT(cross_entropy_grad),
     [FET__OP_ATTENTION] = FLOAT(attention),
     [FET__OP_ATTENTION_GRAD] = FLOAT(attention_grad),
+    [FET__OP_ATTENTION_DBIAS] = FLOAT(attention_dbias),
     [FET__OP_GROUP] = FLOAT(group),
 };
 
@@ -117,6 +118,8 @@ static size_t scratch_for(const fet__problem *p)
     case FET__OP_ATTENTION: return (size_t)(x->dim[0] * x->dim[1]) * sizeof(double);
     case FET__OP_ATTENTION_GRAD: /* per image: dq, dk, dv of one head, and two rows of the map */
         return (size_t)(x->dim[0] * x->dim[1] * (x->dim[2] / p->attr.attention.heads + 2)) * sizeof(double);
+    case FET__OP_ATTENTION_DBIAS: /* per head: its sums, and two rows of the map */
+        return (size_t)(y->dim[0] * y->dim[1] * y->dim[2] * (y->dim[3] + 2)) * sizeof(double);
     default: return 0;
     }
 }

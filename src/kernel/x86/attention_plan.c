@@ -1,4 +1,5 @@
-/* Accepting and preparing attention and its gradient; attention_body.h and attention_grad_body.h compute them. */
+/* Accepting and preparing attention and its gradients; attention_body.h, attention_grad_body.h and attention_dbias_body.h compute
+ * them. */
 #include "kernel/x86/attention.h"
 
 #define FORWARD_BLOCK 64
@@ -6,6 +7,7 @@
 #define ROW_TILE 6        /* rows of the matrix tiles: blocks are whole tiles */
 #define FEW_PAIRS 16      /* below that a pair's gradient is cut into segments */
 #define SEGMENT_TOKENS 64 /* but into none shorter than this */
+#define FEW_GROUPS 16     /* below that the entries that share a bias are summed in segments */
 
 static bool bias_fits(const fet__problem *p, const fet__shape *bias, int64_t heads)
 {
@@ -17,7 +19,7 @@ static bool bias_fits(const fet__problem *p, const fet__shape *bias, int64_t hea
 
 bool fet__attention_accepts(const fet__problem *p)
 {
-    bool gradient = p->op == FET__OP_ATTENTION_GRAD;
+    bool gradient = p->op == FET__OP_ATTENTION_GRAD || p->op == FET__OP_ATTENTION_DBIAS;
     const fet__shape *x = &p->input[0].shape, *y;
     int32_t heads = p->attr.attention.heads;
     int bias = gradient ? 2 : 1;
@@ -58,32 +60,54 @@ static int64_t take(fet__attention_plan *a, int64_t rows, int64_t cols)
     return at;
 }
 
-static void place_buffers(fet__attention_plan *a, bool gradient)
+/* Batch entries that share a bias, cut into segments when there are few biases. */
+static void cut_entries(fet__attention_plan *a)
+{
+    int64_t each = a->batch / a->bias_groups;
+    int64_t wanted = a->bias_groups >= FEW_GROUPS ? 1 : fet__ceil_div(FEW_GROUPS, a->bias_groups);
+
+    a->segment = fet__ceil_div(each, wanted < each ? wanted : each);
+    a->segments = fet__ceil_div(each, a->segment);
+}
+
+static void place_buffers(fet__attention_plan *a, fet__op op)
 {
     a->keys_across = take(a, a->size, a->tokens_up);
     a->scores = take(a, a->block, a->tokens_up);
-    a->rows = take(a, a->block, a->size_up);
-    if (!gradient) {
+    if (op == FET__OP_ATTENTION)
         a->values = take(a, a->tokens, a->size_up);
+    else
+        a->values_across = take(a, a->size, a->tokens_up);
+    if (op != FET__OP_ATTENTION)
+        a->slopes = take(a, a->block, a->tokens_up);
+    if (op == FET__OP_ATTENTION_DBIAS)
         return;
-    }
-    a->values_across = take(a, a->size, a->tokens_up);
+    a->rows = take(a, a->block, a->size_up);
+    if (op == FET__OP_ATTENTION)
+        return;
     a->keys = take(a, a->tokens, a->size_up);
-    a->slopes = take(a, a->block, a->tokens_up);
     a->q_packed = take(a, a->block, a->size_up);
     a->dy_packed = take(a, a->block, a->size_up);
     a->dk = take(a, a->tokens, a->size_up);
     a->dv = take(a, a->tokens, a->size_up);
 }
 
+/* Floats of the segments' sums. */
+static int64_t size_parts(const fet__attention_plan *a, fet__op op)
+{
+    if (op == FET__OP_ATTENTION || a->segments == 1)
+        return 0;
+    if (op == FET__OP_ATTENTION_DBIAS)
+        return a->bias_groups * a->segments * a->heads * a->tokens * a->tokens;
+    return a->batch * a->heads * a->segments * 2 * a->tokens * a->size_up;
+}
+
 fet_status fet__attention_prepare(fet__prepared *k)
 {
     const fet__problem *p = &k->problem;
     const fet__shape *x = &p->input[0].shape;
-    bool gradient = p->op == FET__OP_ATTENTION_GRAD;
-    int bias = gradient ? 2 : 1;
+    int bias = p->op == FET__OP_ATTENTION ? 1 : 2;
     fet__attention_plan *a = fet__alloc(1, sizeof *a);
-    int64_t parts = 0;
 
     if (!a)
         return FET_E_NOMEM;
@@ -97,13 +121,13 @@ fet_status fet__attention_prepare(fet__prepared *k)
     a->bias_groups = p->input_count > bias ? p->input[bias].shape.dim[0] : 0;
     a->scale = (float)p->attr.attention.scale;
     a->threads = p->threads > 1 ? p->threads : 1;
-    cut(a, gradient ? GRADIENT_BLOCK : FORWARD_BLOCK);
-    if (gradient)
+    cut(a, p->op == FET__OP_ATTENTION ? FORWARD_BLOCK : GRADIENT_BLOCK);
+    if (p->op == FET__OP_ATTENTION_GRAD)
         cut_pairs(a);
-    place_buffers(a, gradient);
+    if (p->op == FET__OP_ATTENTION_DBIAS)
+        cut_entries(a);
+    place_buffers(a, p->op);
     a->parts = a->slice * a->threads;
-    if (gradient && a->segments > 1)
-        parts = a->batch * a->heads * a->segments * 2 * a->tokens * a->size_up;
-    k->scratch = (size_t)(a->parts + parts) * sizeof(float);
+    k->scratch = (size_t)(a->parts + size_parts(a, p->op)) * sizeof(float);
     return FET_OK;
 }

@@ -108,7 +108,7 @@ static void multiply_packed(int64_t rows, int64_t cols, int64_t depth, left_side
 }
 
 /* B[k][n] = src[k * stride + n]; `cols` columns, zeros up to `padded`. */
-static void pack_rows(float *out, const float *src, int64_t stride, int64_t depth, int64_t cols, int64_t padded)
+static inline void pack_rows(float *out, const float *src, int64_t stride, int64_t depth, int64_t cols, int64_t padded)
 {
     panels p = panels_of(padded);
 

@@ -21,6 +21,8 @@
     X(attention, attention, p->op == FET__OP_ATTENTION && fet__attention_accepts(p), fet__attention_prepare,           \
       fet__x86_free_state)                                                                                             \
     X(attention_grad, attention_grad, p->op == FET__OP_ATTENTION_GRAD && fet__attention_accepts(p),                    \
+      fet__attention_prepare, fet__x86_free_state)                                                                     \
+    X(attention_dbias, attention_dbias, p->op == FET__OP_ATTENTION_DBIAS && fet__attention_accepts(p),                 \
       fet__attention_prepare, fet__x86_free_state)
 
 #define X(name, body, fits, make, free)                                                                                \

@@ -54,7 +54,7 @@ bool fet__attention_accepts(const fet__problem *p);
 /* clang-format off */
 #define FET__X86_RUNS(X)                                                                                               \
     X(group) X(layer_norm) X(layer_norm_dx) X(layer_norm_dgamma) X(softmax) X(softmax_grad) X(cross_entropy)           \
-    X(cross_entropy_grad) X(attention) X(attention_grad)
+    X(cross_entropy_grad) X(attention) X(attention_grad) X(attention_dbias)
 /* clang-format on */
 #define X(name) fet__x86_run fet__avx2_##name, fet__avx512_##name;
 FET__X86_RUNS(X)

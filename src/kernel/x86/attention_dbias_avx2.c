@@ -1,0 +1,2 @@
+/* The gradient of attention's bias, compiled for AVX2. */
+#include "kernel/x86/attention_dbias_body.h"
