@@ -51,6 +51,7 @@ bool fet__is_view(const fet__node *n, int64_t *offset)
     switch (n->op) {
     case FET__OP_RESHAPE:
     case FET__OP_STOP_GRADIENT:
+    case FET__OP_STANDARDIZED:
     case FET__OP_CAST: return true;
     case FET__OP_SLICE: return contiguous_slice(n, offset);
     case FET__OP_TRANSPOSE: return idle_transpose(n);

@@ -349,6 +349,26 @@ void fet__assign(fet__graph *g, fet__node *target, fet__node *value)
     root_add(g, &g->assign, root);
 }
 
+fet__node *fet__pending(const fet__graph *g, const fet__node *target)
+{
+    for (int i = 0; i < g->assign.count; i++)
+        if (g->assign.item[i].target == target)
+            return g->assign.item[i].value;
+    return NULL;
+}
+
+void fet__assign_again(fet__graph *g, fet__node *target, fet__node *value)
+{
+    fet__root *items = g->assign.item;
+    int kept = 0;
+
+    for (int i = 0; i < g->assign.count; i++)
+        if (!target || items[i].target != target)
+            items[kept++] = items[i];
+    g->assign.count = kept;
+    fet__assign(g, target, value);
+}
+
 int fet__graph_outputs(const fet__graph *g)
 {
     return g->output.count;

@@ -49,6 +49,9 @@ fet__node *fet__scalar(fet__graph *g, fet_dtype t, double value);               
 void fet__output(fet__graph *g, const char *name, fet__node *x);
 /* The only effect: after every read of the old value, `target` (PARAM or STATE leaf) becomes `value` (same shape and type). */
 void fet__assign(fet__graph *g, fet__node *target, fet__node *value);
+/* What an assign makes of `target`, NULL when none does; and an assign that takes the place of an earlier one, if there is one. */
+fet__node *fet__pending(const fet__graph *g, const fet__node *target);
+void fet__assign_again(fet__graph *g, fet__node *target, fet__node *value);
 int fet__graph_outputs(const fet__graph *g);
 fet__node *fet__graph_output(const fet__graph *g, int i, const char **name);
 int fet__graph_assigns(const fet__graph *g);
@@ -109,6 +112,8 @@ fet__node *fet__linear(fet__graph *g, fet__node *x, fet__node *w,
                        fet__node *b); /* b may be absent: pass NULL only then */
 fet__node *fet__linear_nobias(fet__graph *g, fet__node *x, fet__node *w);
 fet__node *fet__softmax(fet__graph *g, fet__node *x);
+/* (x - mean) * scale, where both are statistics of x over the axes on which they have size 1; see STANDARDIZED. */
+fet__node *fet__standardize(fet__graph *g, fet__node *x, fet__node *mean, fet__node *scale);
 fet__node *fet__layer_norm(fet__graph *g, fet__node *x, fet__node *gamma, fet__node *beta, double eps);
 fet__node *fet__cross_entropy(fet__graph *g, fet__node *logits, fet__node *labels, double smoothing);
 fet__node *fet__attention(fet__graph *g, fet__node *qkv, fet__node *bias, int heads,
@@ -143,6 +148,7 @@ fet_status fet__pass_merge(
     fet__graph *g); /* equal nodes (same op, inputs, attributes) become one; RANDOM too (it is pure) */
 fet_status fet__pass_algebra(
     fet__graph *g); /* x*1, x+0, x/1, --x, reshape and transpose chains, slice of unslice, sum of one ... */
+fet_status fet__pass_scale(fet__graph *g); /* frozen scales of channels behind a convolution go into its weights */
 fet_status fet__pass_fuse(
     fet__graph *g); /* linear + activation, linear + residual where the middle value has no other use */
 /* Let backward nodes compute cheap forward values again (element-wise chains, layer norm) when what they need is kept anyway. */

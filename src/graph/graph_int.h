@@ -160,6 +160,10 @@ double fet__flops_resize_t(const fet__node *n);
 double fet__flops_pool(const fet__node *n);
 double fet__flops_pool_t(const fet__node *n);
 
+/* ---- op_standardized.c ------------------------------------------------------------------------------------- */
+fet_status fet__infer_standardized(fet__node *n, bool shaped);
+void fet__vjp_standardized(fet__vjp *a);
+
 /* ---- op_fused.c -------------------------------------------------------------------------------------------- */
 fet_status fet__infer_linear(fet__node *n, bool shaped);
 fet_status fet__infer_softmax(fet__node *n, bool shaped);

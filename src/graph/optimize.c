@@ -25,6 +25,8 @@ fet_status fet__graph_optimize(fet__graph *g, fet__evaluate_fn evaluate, void *u
     FET_TRY(fet__graph_verify(g));
     FET_TRY(shrink(g, evaluate, user));
     FET_TRY(fet__graph_verify(g));
+    FET_TRY(fet__pass_scale(g));
+    FET_TRY(fet__graph_verify(g));
     FET_TRY(fet__pass_recompute(g));
     FET_TRY(fet__graph_verify(g));
     FET_TRY(fet__pass_fuse(g));

@@ -186,7 +186,8 @@ static fet__node *simplify(fet__graph *g, fet__node *n)
         return n->attr.power.n == 1 ? in[0] : n->attr.power.n == 0 ? fet__fill(g, n->dtype, n->shape, 1) : NULL;
     case FET__OP_WHERE: return where(n);
     case FET__OP_CAST: return cast(n);
-    case FET__OP_STOP_GRADIENT: return in[0];
+    case FET__OP_STOP_GRADIENT:
+    case FET__OP_STANDARDIZED: return in[0];
     case FET__OP_SUM: return sum(g, n);
     case FET__OP_REDUCE_MAX: return largest(g, n);
     default: return fet__simplify_move(g, n);

@@ -26,7 +26,8 @@ fet_status fet__survey_model(fet__survey *out, fet__model *m)
 
     memset(out, 0, sizeof *out);
     FET_TRY(fet__graph_create(&b.g));
-    images = fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, 3));
+    images =
+        fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__arch_channels(&m->arch)));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
     fet__output(b.g, "features", features);
     if (logits)

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-const fet__arch_class *const fet__arch_classes[] = {&fet__arch_vit, &fet__arch_swin, NULL};
+const fet__arch_class *const fet__arch_classes[] = {&fet__arch_vit,          &fet__arch_swin,     &fet__arch_resnet,
+                                                    &fet__arch_resnet_cifar, &fet__arch_densenet, NULL};
 
 static fet_status unknown_name(const char *name)
 {
@@ -76,6 +77,11 @@ void fet__arch_fini(fet__arch *a)
 {
     fet__free(a->config);
     memset(a, 0, sizeof *a);
+}
+
+int fet__arch_channels(const fet__arch *a)
+{
+    return a->channels ? a->channels : 3;
 }
 
 fet_status fet__arch_options(const char *family, const char *options, const fet__arch_option *table, int count)

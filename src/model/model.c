@@ -133,7 +133,7 @@ fet_status fet__model_fingerprint(fet__model *m, char hex[65])
     FET_TRY(FET_NEW(entries, n + 1));
     for (i = 0; i < n; i++) {
         const fet__param *p = fet__params_at(m->store, i);
-        if (p->role == FET__PARAM && !p->adapter)
+        if (p->role != FET__STATE && !p->adapter)
             entries[count++] = (fet__entry){p->name, p->dtype, p->shape, p->data, p->bytes};
     }
     FET_TRY(fet__fingerprint(m->base_fingerprint, entries, count, is_head, &filter));
@@ -165,6 +165,18 @@ static fet_status refuse_second(const fet__model *m)
                : FET_OK;
 }
 
+/* Running statistics follow where the adapter trains the layer they belong to as it trains everything. */
+static void select_buffers(fet__model *m)
+{
+    const fet__adapter_class *c = m->adapter->class_;
+
+    for (int i = 0; i < fet__params_count(m->store); i++) {
+        fet__param *p = fet__params_at(m->store, i);
+        if (p->role == FET__BUFFER)
+            p->trainable = c->trains && c->trains(m->adapter, p);
+    }
+}
+
 fet_status fet__model_attach(fet__model *m, const char *spec)
 {
     char fingerprint[65];
@@ -176,6 +188,8 @@ fet_status fet__model_attach(fet__model *m, const char *spec)
     st = fet__model_probe(m, false, false);
     if (st == FET_OK)
         st = fet__adapter_select(m->adapter, m->store, m->arch.head);
+    if (st == FET_OK)
+        select_buffers(m);
     if (st != FET_OK)
         detach(m);
 done:
@@ -349,7 +363,8 @@ fet_status fet__model_merge(fet__model *m, fet__text *merged)
     if (!m->adapter)
         return FET_FAIL(FET_E_ARG, "there is no adapter to merge");
     FET_TRY(fet__graph_create(&b.g));
-    images = fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, 3));
+    images =
+        fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__arch_channels(&m->arch)));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
     FET_TRY(fet__adapter_merge(m->adapter, m->store, b.sites, b.site_count, merged));
     fet__adapter_destroy(m->adapter);

@@ -4,8 +4,11 @@
 
 #include "model/model.h"
 
-extern const fet__arch_class fet__arch_vit;  /* vit.c */
-extern const fet__arch_class fet__arch_swin; /* swin.c */
+extern const fet__arch_class fet__arch_resnet;       /* resnet.c */
+extern const fet__arch_class fet__arch_resnet_cifar; /* resnet_cifar.c */
+extern const fet__arch_class fet__arch_densenet;     /* densenet.c */
+extern const fet__arch_class fet__arch_vit;          /* vit.c */
+extern const fet__arch_class fet__arch_swin;         /* swin.c */
 
 /* ---- arch_registry.c: "key=value,..." into a config struct ------------------------------------------------------ */
 typedef struct fet__arch_option {
@@ -18,6 +21,19 @@ fet_status fet__arch_options(const char *family, const char *options, const fet_
 fet_status fet__arch_set_int(const char *family, const fet__arch_option *o, const char *value);    /* target int * */
 fet_status fet__arch_set_double(const char *family, const fet__arch_option *o, const char *value); /* target double * */
 fet_status fet__arch_set_bool(const char *family, const fet__arch_option *o, const char *value);   /* target bool * */
+
+/* ---- arch_conv.c: what the convolutional families share ---------------------------------------------------------- */
+/* "3+4+6+3": as many numbers as the option's `high` says, each `low` to 1000; target int *. */
+fet_status fet__arch_set_counts(const char *family, const fet__arch_option *o, const char *value);
+/* "224" or "256x128" (height first), sizes from low to high; target int[2]. */
+fet_status fet__arch_set_image(const char *family, const fet__arch_option *o, const char *value);
+void fet__arch_print_image(fet__text *out, const int image[2]); /* ",img=224" */
+/* A parameter's size along an axis; -1 when the store has no such parameter or axis. */
+int64_t fet__param_size(const fet__params *s, const char *name, int axis);
+/* Blocks "PREFIX.0.LEAF", "PREFIX.1.LEAF", .. in the store. */
+int fet__count_blocks(const fet__params *s, const char *prefix, const char *leaf);
+/* torchvision's: ImageNet mean and deviation, bilinear, crop 0.875. */
+fet__input_spec fet__input_imagenet(int height, int width);
 
 /* ---- metadata.c: fettle.classes, fettle.preprocess, fettle.adapter as JSON ------------------------------------ */
 char *fet__classes_json(char *const *names, int count); /* caller frees; NULL without memory */

@@ -33,12 +33,12 @@ done:
 
 static bool of_model(const fet__param *p)
 {
-    return p->role == FET__PARAM;
+    return p->role != FET__STATE;
 }
 
 static bool of_adapter(const fet__param *p)
 {
-    return p->role == FET__PARAM && p->trainable;
+    return p->role != FET__STATE && p->trainable;
 }
 
 /* What model and adapter files both carry; texts are freed by the caller. */

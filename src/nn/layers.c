@@ -32,6 +32,11 @@ static fet__site *new_site(fet__build *b, int kind, const char *name)
     return s;
 }
 
+fet__site *fet__site_new(fet__build *b, int kind, const char *name)
+{
+    return new_site(b, kind, name);
+}
+
 /* "blocks.3.attn.qkv" and "q" give "blocks.3.attn.q": a part stands where the fused layer stands. */
 static const char *part_name(fet__build *b, const char *site, const char *part)
 {

@@ -54,6 +54,13 @@ fet__init fet__init_kaiming5(int64_t in);            /* U(-1/sqrt(in), +): Kaimi
 /* Fill by counter-based numbers from (seed, hash of the name): the same whatever else is initialised. */
 void fet__init_fill(void *data, fet_dtype t, int64_t count, fet__init init, uint64_t seed, const char *name);
 
+/* What a batch norm normalises with (methods/mabn.md 3.1). */
+typedef enum fet__norm_mode {
+    FET__NORM_FROZEN, /* running statistics; nothing is updated */
+    FET__NORM_BATCH,  /* the batch's own statistics; nothing is updated */
+    FET__NORM_TRAIN   /* the batch's own, and the running ones follow them */
+} fet__norm_mode;
+
 /* The state of building one graph. Zero-initialise, set the first part, then call layers. */
 struct fet__build {
     fet__graph *g;
@@ -70,6 +77,13 @@ struct fet__build {
     /* NULL: masks are drawn. For tests: the mask itself (zeros and 1 / (1 - p)), so that dropout can be held to given values. */
     fet__node *(*mask)(void *user, fet__build *b, fet__shape shape, double p);
     void *mask_user;
+
+    /* Batch norm. NULL: FROZEN in evaluation and where the layer's statistics do not train (fet__param.trainable), else TRAIN. */
+    fet__norm_mode (*norm_mode)(void *user, const struct fet__build *b, const char *name);
+    void *norm_mode_user;
+    bool
+        norm_domains; /* statistics and affine of two domains (methods/spcl.md 2): in training the batch is [source; target] */
+    bool norm_source; /* with it: evaluation takes the source's, not the target's */
 
     char prefix[256];   /* "blocks.3.mlp" */
     int fresh;          /* > 0: inside fresh_begin/end */
@@ -116,6 +130,8 @@ fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hi
  * "mlp" tells the branch. */
 fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
                             const int grid[2], int prefix_tokens);
+/* A site for layers that live in other files; `name` extends the prefix ("": the prefix itself). NULL on error (sticky). */
+fet__site *fet__site_new(fet__build *b, int kind, const char *name);
 fet__node *fet__nn_dropout(fet__build *b, fet__node *x, double p); /* x itself in evaluation or when p is 0 */
 fet__node *fet__nn_drop_path(fet__build *b, fet__node *x,
                              double p); /* per sample (axis 0), kept ones divided by 1 - p */
@@ -132,7 +148,8 @@ void fet__windows_tokens(const fet__windows *w, int32_t *out); /* [count][window
 /* [count][window^2]: the region of each slot; tokens of different regions do not see each other (mask -100). */
 void fet__windows_regions(const fet__windows *w, int32_t *out);
 void fet__relative_index(int window, int32_t *out); /* [window^2][window^2]: row of the bias table for (query, key) */
-fet__node *fet__nn_windows(fet__build *b, fet__node *x, const fet__windows *w); /* [B, L, C] -> [B count, window^2, C] */
+fet__node *fet__nn_windows(fet__build *b, fet__node *x,
+                           const fet__windows *w); /* [B, L, C] -> [B count, window^2, C] */
 fet__node *fet__nn_unwindows(fet__build *b, fet__node *y, const fet__windows *w); /* and back, padding cut off */
 /* Mask [count, 1, T, T] of zeros and -100, T = window^2; only for a shift. */
 fet__node *fet__nn_window_mask(fet__build *b, const fet__windows *w);
@@ -150,5 +167,43 @@ fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *i
                                    fet__init weight_init);
 /* [B, H W, C] -> [B, ceil(H/2) ceil(W/2), 4 C]: the cells of 2 x 2 in the order (0,0), (1,0), (0,1), (1,1) of (row, column). */
 fet__node *fet__nn_patch_cells(fet__build *b, fet__node *x, const int grid[2]);
+
+/* ---- conv.c: feature maps are [B, H, W, C] -------------------------------------------------------------------- */
+typedef struct fet__conv_options {
+    int stride, pad, dilation, groups; /* zero stride, dilation or groups mean 1 */
+    bool bias;                         /* initial values as PyTorch: kaiming5 of the fan in */
+    bool fan_in;                       /* initial weights: Kaiming normal for ReLU over the fan in, not out */
+    bool default_init;                 /* initial weights: PyTorch's default, kaiming5 of the fan in */
+} fet__conv_options;
+/* Convolution under `name` (weight [out, in / groups, kernel, kernel]). */
+fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
+                        const fet__conv_options *o);
+fet__node *fet__nn_max_pool(fet__build *b, fet__node *x, int kernel, int stride, int pad);
+fet__node *fet__nn_mean_pool(fet__build *b, fet__node *x); /* [B, H, W, C] -> [B, C] */
+/* Generalised mean (methods/spcl.md 1.3): `name`.p [1], floor 1e-6. */
+fet__node *fet__nn_gem_pool(fet__build *b, const char *name, fet__node *x);
+fet__node *fet__nn_unit_rows(fet__build *b, fet__node *x); /* x / max(|x|, 1e-12), row by row */
+
+/* ---- quadratic.c: three convolutions a, b, c of one form (methods/quadranet.md 1.1) --------------------------- */
+typedef enum fet__quadratic_form {
+    FET__QUADRATIC_PLAIN,     /* a * b + c */
+    FET__QUADRATIC_NORMS,     /* bn1(a) * bn2(b) + bn3(c) */
+    FET__QUADRATIC_RELU_NORM, /* bn1(relu(a * b + c)) */
+    FET__QUADRATIC_RELUS      /* relu(bn1(a)) * relu(bn2(b)) + relu(bn3(c)) */
+} fet__quadratic_form;
+fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
+                                  const fet__conv_options *o, fet__quadratic_form form);
+
+/* ---- batch_norm.c --------------------------------------------------------------------------------------------- */
+#define FET__NORM_EPS 1e-5
+#define FET__NORM_MOMENTUM 0.1
+/* Batch norm over all axes but the last under `name`: weight, bias, running_mean, running_var (buffers); passes the norm site. */
+fet__node *fet__nn_batch_norm(fet__build *b, const char *name, fet__node *x);
+/* Each image and channel of [B, H, W, C] by its own statistics; passes the norm site. */
+fet__node *fet__nn_instance_norm(fet__build *b, const char *name, fet__node *x);
+/* IBN-a (methods/spcl.md 1.4): the first half of the channels by `name`.IN, the second by `name`.BN. */
+fet__node *fet__nn_ibn(fet__build *b, const char *name, fet__node *x);
+/* The leaf of a running statistic, with role FET__BUFFER. */
+fet__node *fet__buffer(fet__build *b, const char *name, fet__shape shape, fet__init init, fet__param **param);
 
 #endif

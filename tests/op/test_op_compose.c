@@ -54,6 +54,17 @@ static fet__node *build_bn_fixed(fet__graph *g, fet__node *const *in, const void
     return standardise(g, in[0], in[3], in[4], in + 1);
 }
 
+/* By its own statistics over the axes whose bits `user` holds. */
+static fet__node *build_standardize(fet__graph *g, fet__node *const *in, const void *user)
+{
+    uint32_t axes = *(const uint32_t *)user;
+    fet__node *mean = fet__mean(g, in[0], axes), *d = fet__sub(g, in[0], mean);
+    fet__node *var = fet__mean(g, fet__mul(g, d, d), axes);
+    fet__node *y = fet__standardize(g, in[0], mean, fet__unary(g, FET__OP_RSQRT, fet__shift(g, var, 1e-5)));
+
+    return fet__add(g, fet__mul(g, y, in[1]), in[2]);
+}
+
 static fet__node *l2_normalise(fet__graph *g, fet__node *x)
 {
     fet__node *n = fet__unary(g, FET__OP_SQRT, fet__sum(g, fet__mul(g, x, x), 1u << (x->shape.rank - 1)));
@@ -158,6 +169,8 @@ static fet__node *build_token(fet__graph *g, fet__node *const *in, const void *u
 
 static const fet__pool pool_3_2_1 = {.kernel = {3, 3}, .stride = {2, 2}, .pad = {1, 1}};
 
+static const uint32_t axes_batch = 7u, axes_rows = 1u, axes_image = 6u;
+
 static const probe probes[] = {
     {.name = "relu", .input = {"~[3,7]"}, .build = build_relu},
     {.name = "quick_gelu", .input = {"f[3,7]"}, .build = build_quick_gelu},
@@ -166,6 +179,15 @@ static const probe probes[] = {
     {.name = "bn_batch_2d", .input = {"f[2,3,3,4]", "f[4]", "f[4]"}, .build = build_bn_batch},
     {.name = "bn_batch_1d", .input = {"f[6,5]", "f[5]", "f[5]"}, .build = build_bn_batch},
     {.name = "bn_fixed", .input = {"f[2,3,3,4]", "f[4]", "f[4]", "f[4]", "+[4]"}, .build = build_bn_fixed},
+    {.name = "standardize_2d",
+     .input = {"f[2,3,3,4]", "f[4]", "f[4]"},
+     .build = build_standardize,
+     .user = &axes_batch},
+    {.name = "standardize_1d", .input = {"f[6,5]", "f[5]", "f[5]"}, .build = build_standardize, .user = &axes_rows},
+    {.name = "standardize_image",
+     .input = {"f[2,3,3,4]", "f[4]", "f[4]"},
+     .build = build_standardize,
+     .user = &axes_image},
     {.name = "l2_normalise", .input = {"f[3,6]"}, .build = build_l2},
     {.name = "cosine", .input = {"f[3,6]", "s[3,6]"}, .build = build_cosine, .levels = 2},
     {.name = "bce", .input = {"~[5]", "m[5]"}, .build = build_bce},

@@ -64,6 +64,7 @@ static const entry entries[FET__OP_COUNT] = {
     [FET__OP_AVG_POOL] = FLOAT(avg_pool),
     [FET__OP_AVG_POOL_T] = FLOAT(avg_pool_t),
     [FET__OP_MAX_POOL_INDEX] = FLOAT(max_pool_index),
+    [FET__OP_STANDARDIZED] = BLIND(reshape),
     [FET__OP_GELU] = FLOAT(element),
     [FET__OP_GELU_GRAD] = FLOAT(element),
     [FET__OP_LINEAR] = FLOAT(linear),

@@ -1,0 +1,91 @@
+/* Layers of convolutional networks: convolution, the poolings that end a stage or a network, rows of length one. Feature maps are
+ * [B, H, W, C], weights [out, in / groups, kernel, kernel] as in checkpoints. Norms are in batch_norm.c. */
+#include "nn/nn.h"
+
+#include <math.h>
+
+#define GEM_FLOOR 1e-6   /* methods/spcl.md 1.3 */
+#define UNIT_FLOOR 1e-12 /* methods/spcl.md 1.2 */
+
+static fet__init weight_init(const fet__conv_options *o, int64_t fan_in, int64_t fan_out)
+{
+    if (o->default_init)
+        return fet__init_kaiming5(fan_in);
+    return (fet__init){FET__INIT_NORMAL, sqrt(2.0 / (double)(o->fan_in ? fan_in : fan_out))};
+}
+
+fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
+                        const fet__conv_options *o)
+{
+    fet__conv c = {.stride = {o->stride, o->stride},
+                   .pad = {o->pad, o->pad},
+                   .dilation = {o->dilation, o->dilation},
+                   .groups = o->groups};
+    int64_t area = (int64_t)kernel * kernel, in;
+    fet__node *w, *y;
+
+    if (!x)
+        return NULL;
+    in = x->shape.dim[x->shape.rank - 1] / (o->groups ? o->groups : 1);
+    fet__enter(b, "%s", name);
+    w = fet__parameter(b, "weight", FET_SHAPE(out, in, kernel, kernel), weight_init(o, in * area, out * area));
+    y = fet__conv2d(b->g, x, w, &c);
+    if (o->bias)
+        y = fet__add(b->g, y, fet__parameter(b, "bias", FET_SHAPE(out), fet__init_kaiming5(in * area)));
+    fet__leave(b);
+    return y;
+}
+
+fet__node *fet__nn_max_pool(fet__build *b, fet__node *x, int kernel, int stride, int pad)
+{
+    fet__pool p = {.kernel = {kernel, kernel}, .stride = {stride, stride}, .pad = {pad, pad}};
+
+    return x ? fet__max_pool(b->g, x, &p) : NULL;
+}
+
+/* [B, 1, 1, C] -> [B, C] */
+static fet__node *flat(fet__build *b, fet__node *x)
+{
+    return x ? fet__reshape(b->g, x, FET_SHAPE(x->shape.dim[0], x->shape.dim[3])) : NULL;
+}
+
+static fet__node *mean_of_image(fet__build *b, fet__node *x)
+{
+    return flat(b, fet__mean(b->g, x, 1u << 1 | 1u << 2));
+}
+
+fet__node *fet__nn_mean_pool(fet__build *b, fet__node *x)
+{
+    return x ? mean_of_image(b, x) : NULL;
+}
+
+/* A power with a trained exponent is exp(p log x); the floor keeps the logarithm finite. */
+static fet__node *power(fet__graph *g, fet__node *x, fet__node *p)
+{
+    return fet__unary(g, FET__OP_EXP, fet__mul(g, fet__unary(g, FET__OP_LOG, x), p));
+}
+
+fet__node *fet__nn_gem_pool(fet__build *b, const char *name, fet__node *x)
+{
+    fet__node *p, *y;
+
+    if (!x)
+        return NULL;
+    fet__enter(b, "%s", name);
+    p = fet__parameter(b, "p", FET_SHAPE(1), (fet__init){FET__INIT_VALUE, 3});
+    x = fet__binary(b->g, FET__OP_MAX, x, fet__scalar(b->g, b->dtype, GEM_FLOOR));
+    y = mean_of_image(b, power(b->g, x, p));
+    y = power(b->g, y, fet__div(b->g, fet__scalar(b->g, b->dtype, 1), p));
+    fet__leave(b);
+    return y;
+}
+
+fet__node *fet__nn_unit_rows(fet__build *b, fet__node *x)
+{
+    fet__node *length;
+
+    if (!x)
+        return NULL;
+    length = fet__unary(b->g, FET__OP_SQRT, fet__sum(b->g, fet__mul(b->g, x, x), 1u << (x->shape.rank - 1)));
+    return fet__div(b->g, x, fet__binary(b->g, FET__OP_MAX, length, fet__scalar(b->g, b->dtype, UNIT_FLOOR)));
+}
