@@ -1,24 +1,61 @@
 #!/bin/sh
-# Builds the fuzz targets (clang, in build-fuzz/) and runs each for a while:
-#     tests/fuzz/run.sh [SECONDS-PER-TARGET] [TARGET...]        default: 60 seconds, every target
+# Builds the fuzz targets (clang, in build-fuzz/) and runs them:
+#     tests/fuzz/run.sh [SECONDS] [TARGET...]           each for SECONDS more (default 60); every target when none is named
+#     tests/fuzz/run.sh --total SECONDS [TARGET...]     each until it has SECONDS over all runs, in turns of a minute at most:
+#                                                       stop it at any time and start it again, it goes on
+#     tests/fuzz/run.sh --table                         what each target has had so far
 # A target is a file fuzz_TARGET.c here; corpus/TARGET/ holds its seeds (never written to) and TARGET.dict its words.
 # What the fuzzer finds is kept in work/TARGET/, where the next run goes on; inputs that crash stay in work/crashes/.
+# work/TARGET.done sums up seconds, executions and crashes; remove it where a reader has changed so much that the sum says
+# nothing any more. FETTLE_FUZZ_BUILD names another build folder.
 # The exit status is 1 when any target crashed, hung (10 s an input) or took over 1 GiB.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-build=$root/build-fuzz
+build=${FETTLE_FUZZ_BUILD:-$root/build-fuzz}
+work=$here/work
+turn=60
+
+usage() {
+    echo "usage: $0 [--total] [SECONDS] [TARGET...], or $0 --table" >&2
+    exit 2
+}
+
+all_targets() {
+    (cd "$here" && for f in fuzz_*.c; do f=${f#fuzz_}; echo "${f%.c}"; done)
+}
+
+# done_of TARGET: sets spent, runs and crashes
+done_of() {
+    spent=0 runs=0 crashes=0
+    if [ -f "$work/$1.done" ]; then
+        read -r spent runs crashes <"$work/$1.done" || true
+    fi
+}
+
+table() {
+    printf '%-14s %9s %13s %8s\n' target seconds executions crashes
+    for target in $(all_targets); do
+        done_of "$target"
+        printf '%-14s %9s %13s %8s\n' "$target" "$spent" "$runs" "$crashes"
+    done
+}
+
+total=
 seconds=60
+case ${1:-} in
+--table) [ $# -eq 1 ] || usage; table; exit 0 ;;
+--total) total=yes; shift; [ $# -gt 0 ] || usage ;;
+esac
 if [ $# -gt 0 ]; then
     seconds=$1
     shift
 fi
 case $seconds in
-'' | *[!0-9]*) echo "usage: $0 [SECONDS-PER-TARGET] [TARGET...]" >&2; exit 2 ;;
+'' | *[!0-9]*) usage ;;
 esac
-if [ $# -eq 0 ]; then
-    set -- $(cd "$here" && for f in fuzz_*.c; do f=${f#fuzz_}; echo "${f%.c}"; done)
-fi
+# shellcheck disable=SC2046
+[ $# -gt 0 ] || set -- $(all_targets)
 
 programs=
 for target; do
@@ -34,26 +71,68 @@ mv "$build.log" "$build/configure.log"
 # shellcheck disable=SC2086
 cmake --build "$build" --target $programs
 
-failed=
-mkdir -p "$here/work/crashes"
-for target; do
-    mkdir -p "$here/work/$target"
+# fuzz TARGET SECONDS: one run; what it did is added to TARGET.done
+fuzz() {
+    mkdir -p "$work/$1"
     seeds=
     dict=
-    [ -d "$here/corpus/$target" ] && seeds=$here/corpus/$target
-    [ -f "$here/$target.dict" ] && dict=-dict=$here/$target.dict
-    echo "== $target: $seconds s"
-    if ! "$build/tests/fuzz_$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
-        -artifact_prefix="$here/work/crashes/$target-" ${dict:+"$dict"} "$here/work/$target" ${seeds:+"$seeds"} \
-        >"$here/work/$target.log" 2>&1; then
-        tail -n 60 "$here/work/$target.log"
-        failed="$failed $target"
-    else
-        grep -E 'stat::number_of_executed_units|stat::peak_rss_mb|stat::new_units_added' "$here/work/$target.log"
+    crashed=0
+    [ -d "$here/corpus/$1" ] && seeds=$here/corpus/$1
+    [ -f "$here/$1.dict" ] && dict=-dict=$here/$1.dict
+    begin=$(date +%s)
+    "$build/tests/fuzz_$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+        -artifact_prefix="$work/crashes/$1-" ${dict:+"$dict"} "$work/$1" ${seeds:+"$seeds"} >"$work/$1.log" 2>&1 ||
+        crashed=1
+    took=$(($(date +%s) - begin))
+    ran=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$1.log" | tail -n 1)
+    done_of "$1"
+    echo "$((spent + took)) $((runs + ${ran:-0})) $((crashes + crashed))" >"$work/$1.new"
+    mv "$work/$1.new" "$work/$1.done"
+    if [ "$crashed" -eq 1 ]; then
+        tail -n 60 "$work/$1.log"
+        return 1
     fi
+    echo "== $1: $took s, ${ran:-0} executions," \
+        "$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$1.log") MiB, $(sed -n 's/^stat::new_units_added: *//p' "$work/$1.log") new inputs"
+}
+
+failed=
+mkdir -p "$work/crashes"
+# due TARGET: seconds that it is to run now; 0: it has had enough
+due() {
+    if [ -z "$total" ]; then
+        echo "$seconds"
+        return
+    fi
+    done_of "$1"
+    left=$((seconds - spent))
+    [ "$left" -lt "$turn" ] || left=$turn
+    [ "$left" -gt 0 ] || left=0
+    echo "$left"
+}
+
+is_failed() {
+    case " $failed " in
+    *" $1 "*) return 0 ;;
+    esac
+    return 1
+}
+
+again=yes
+while [ -n "$again" ]; do
+    again=
+    for target; do
+        now=$(due "$target")
+        if [ "$now" -eq 0 ] || is_failed "$target"; then
+            continue
+        fi
+        again=$total
+        fuzz "$target" "$now" || failed="$failed $target"
+    done
 done
+[ -z "$total" ] || table
 if [ -n "$failed" ]; then
-    echo "failed:$failed (inputs in tests/fuzz/work/crashes/; repeat with build-fuzz/tests/fuzz_TARGET FILE)" >&2
+    echo "failed:$failed (inputs in tests/fuzz/work/crashes/; repeat with $build/tests/fuzz_TARGET FILE)" >&2
     exit 1
 fi
 echo "no crash"
