@@ -1,9 +1,13 @@
 /* Opening a model: tensors from a file (or none) into a store, the architecture from metadata or from the tensors, everything
- * missing or unused found by building the graph once. Attaching and saving are in model.c and model_save.c. */
+ * missing or unused found by building the graph once. Foreign names become ours in import.c; attaching and saving are in model.c and
+ * model_save.c. */
+#include "model/hub.h"
+#include "model/import.h"
 #include "model/model_int.h"
 
 #include <limits.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 char *fet__model_file(const char *path, const char *name_in_run)
@@ -58,27 +62,76 @@ done:
     return st;
 }
 
-static fet_status load(fet__model *m, const char *path, char **arch)
+/* What opening finds out besides the tensors. */
+typedef struct opened {
+    char *arch; /* metadata fettle.arch: our own file; or NULL */
+    fet__import import;
+    fet__hub hub;
+} opened;
+
+/* A RUN's model, or what the Hugging Face hub calls one. */
+static fet_status model_file(char **out, const char *path)
 {
-    char *file = fet__model_file(path, "model.safetensors");
-    fet__tensors *t = NULL;
-    fet_status st = file ? FET_OK : FET_E_NOMEM;
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                        "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"};
+    size_t i;
+
+    *out = NULL;
+    if (!fet__is_folder(path))
+        return (*out = fet__strdup(path)) ? FET_OK : FET_E_NOMEM;
+    for (i = 0; i < FET_COUNT(names); i++) {
+        if (!(*out = fet__path_join(path, names[i])))
+            return FET_E_NOMEM;
+        if (fet__file_exists(*out))
+            return FET_OK;
+        fet__free(*out);
+        *out = NULL;
+    }
+    return FET_FAIL(
+        FET_E_IO,
+        "%s: the folder holds no model.safetensors and no pytorch_model.bin (a RUN of tune holds an adapter: "
+        "give it with --adapter, and its base model with --model)",
+        fet__show(path));
+}
+
+static fet_status read_hub(opened *o, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *folder = slash ? fet__strndup(file, (size_t)(slash - file) + 1) : fet__strdup(".");
+    fet_status st = folder ? fet__hub_read(&o->hub, folder) : FET_E_NOMEM;
+
+    fet__free(folder);
+    return st;
+}
+
+static fet_status load_tensors_of(fet__model *m, const fet__tensors *t, const char *file, const char *weights,
+                                  opened *o)
+{
+    fet_status st = FET_OK;
     int i;
 
-    if (st != FET_OK)
-        return st;
-    if (fet__is_folder(path) && !fet__file_exists(file)) {
-        st = FET_FAIL(FET_E_IO,
-                      "%s: the folder holds no model.safetensors (a RUN of tune holds an adapter: give it with "
-                      "--adapter, and its base model "
-                      "with --model)",
-                      fet__show(path));
-        goto done;
+    FET_TRY(read_metadata(m, t, file, &o->arch));
+    o->hub = (fet__hub){.arena = &m->arena, .hints = &o->import.hints};
+    if (o->arch) { /* our own names */
+        for (i = 0; i < fet__tensors_count(t); i++)
+            FET_TRY(adopt(m->store, fet__tensors_at(t, i), file));
+        return FET_OK;
     }
+    FET_TRY(fet__import_tensors(&o->import, t, m->store, weights));
+    FET_TRY(read_hub(o, file));
+done:
+    return st;
+}
+
+static fet_status load(fet__model *m, const char *path, const char *weights, opened *o)
+{
+    char *file = NULL;
+    fet__tensors *t = NULL;
+    fet_status st;
+
+    FET_TRY(model_file(&file, path));
     FET_TRY(fet__tensors_open(&t, file));
-    FET_TRY(read_metadata(m, t, file, arch));
-    for (i = 0; i < fet__tensors_count(t); i++)
-        FET_TRY(adopt(m->store, fet__tensors_at(t, i), file));
+    FET_TRY(load_tensors_of(m, t, file, weights, o));
     FET_TRY(fet__params_keep(m->store, t, close_tensors));
     t = NULL;
 done:
@@ -89,25 +142,43 @@ done:
 
 /* ---- probing --------------------------------------------------------------------------------------------------- */
 
-static fet_status drop_unused(fet__model *m, const fet__graph *g)
+static int by_address(const void *a, const void *b)
+{
+    const fet__param *p = *(const fet__param *const *)a, *q = *(const fet__param *const *)b;
+
+    return p < q ? -1 : p > q;
+}
+
+/* The parameters that the graph reads, sorted by address. */
+static fet_status used_params(const fet__graph *g, fet__param ***out, int *count)
 {
     fet__node **order = NULL;
+    int i, nodes = 0;
+    fet_status st;
+
+    *count = 0;
+    FET_TRY(fet__graph_order(g, &order, &nodes));
+    FET_TRY(FET_NEW(*out, nodes + 1));
+    for (i = 0; i < nodes; i++)
+        if (order[i]->param)
+            (*out)[(*count)++] = order[i]->param;
+    qsort(*out, (size_t)*count, sizeof **out, by_address);
+done:
+    fet__free(order);
+    return st;
+}
+
+static fet_status drop_unused(fet__model *m, const fet__graph *g)
+{
     fet__param **used = NULL;
-    int count = 0, i, j, n = fet__params_count(m->store), unused = 0;
+    int count = 0, i, n = fet__params_count(m->store), unused = 0;
     fet__text names = {0};
     fet_status st;
 
-    FET_TRY(fet__graph_order(g, &order, &count));
-    FET_TRY(FET_NEW(used, count + 1));
-    for (i = 0, j = 0; i < count; i++)
-        if (order[i]->param)
-            used[j++] = order[i]->param;
-    count = j;
+    FET_TRY(used_params(g, &used, &count));
     for (i = n - 1; i >= 0; i--) {
         fet__param *p = fet__params_at(m->store, i);
-        for (j = 0; j < count && used[j] != p; j++)
-            ;
-        if (j < count)
+        if (bsearch(&p, used, (size_t)count, sizeof *used, by_address))
             continue;
         if (unused++ < 4)
             fet__text_printf(&names, "%s%s", names.length ? ", " : "", fet__show(p->name));
@@ -119,7 +190,6 @@ static fet_status drop_unused(fet__model *m, const fet__graph *g)
 done:
     fet__text_fini(&names);
     fet__free(used);
-    fet__free(order);
     return st;
 }
 
@@ -131,7 +201,7 @@ fet_status fet__model_probe(fet__model *m, bool may_initialise, bool drop)
 
     FET_TRY(fet__graph_create(&b.g));
     images =
-        fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__arch_channels(&m->arch)));
+        fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, 3));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
     fet__output(b.g, "features", features);
     if (logits)
@@ -187,15 +257,15 @@ static bool is_none(const char *path)
     return strcmp(path, "none") == 0;
 }
 
-static fet_status find_arch(fet__model *m, const char *path, const fet__model_options *o, const char *stored)
+static fet_status find_arch(fet__model *m, const char *path, const fet__model_options *o, const opened *found)
 {
     if (o->arch)
         return fet__arch_create(&m->arch, o->arch);
     if (is_none(path))
         return FET_FAIL(FET_E_ARG, "model 'none' needs an architecture (--arch)");
-    if (stored)
-        return fet__arch_create(&m->arch, stored);
-    return fet__arch_recognise(&m->arch, m->store);
+    if (found->arch)
+        return fet__arch_create(&m->arch, found->arch);
+    return fet__arch_recognise_hinted(&m->arch, m->store, &found->import.hints);
 }
 
 /* An architecture named by the user says how many classes its published form has; the checkpoint knows better, unless the user gave the
@@ -226,10 +296,74 @@ done:
     return st;
 }
 
-static fet_status open_into(fet__model *m, const char *path, const fet__model_options *o)
+/* The metadata's preprocessing, else what the file's configuration or its family says, else the architecture's own. */
+static void take_input(fet__model *m, const opened *o)
 {
-    char *stored = NULL;
-    bool with_spec;
+    const fet__arch_hints *h = &o->import.hints;
+
+    if (m->input.height > 0)
+        return;
+    m->input = m->arch.input;
+    if (!h->has_input)
+        return;
+    m->input = h->input;
+    m->input.height = m->arch.height;
+    m->input.width = m->arch.width;
+}
+
+static void tell_input(const fet__model *m, const opened *o)
+{
+    const fet__input_spec *s = &m->input;
+    const fet__arch_hints *h = &o->import.hints;
+    char crop[32] = "resized to the exact size";
+
+    if (s->crop_pct > 0)
+        snprintf(crop, sizeof crop, "crop %.4g", s->crop_pct);
+    fet__note("pictures: %dx%d, %s, %s, mean %.4g %.4g %.4g, std %.4g %.4g %.4g (%s%s)", s->height, s->width,
+              fet__filter_name(s->filter), crop, (double)s->mean[0], (double)s->mean[1], (double)s->mean[2],
+              (double)s->std[0], (double)s->std[1], (double)s->std[2],
+              h->input_source ? "as in " : "assumed: what is usual for ",
+              h->input_source ? h->input_source
+              : h->source     ? h->source
+                              : m->arch.class_->family);
+}
+
+static fet_status take_classes(fet__model *m, const opened *o)
+{
+    if (m->class_count == 0 && o->hub.class_count > 0 && o->hub.class_count == m->arch.classes) {
+        m->classes = o->hub.classes;
+        m->class_count = o->hub.class_count;
+    }
+    if (m->class_count && m->class_count != m->arch.classes)
+        return FET_FAIL(FET_E_FORMAT, "%s: it names %d classes but its head has %d outputs", fet__show(m->path),
+                        m->class_count, m->arch.classes);
+    return FET_OK;
+}
+
+/* The architecture, and that all its tensors are there. */
+static fet_status understand(fet__model *m, const char *path, const fet__model_options *o, const opened *found)
+{
+    bool assumed;
+    fet_status st;
+
+    FET_TRY(find_arch(m, path, o, found));
+    if (o->arch && !is_none(path))
+        FET_TRY(fit_head(m, o->arch));
+    assumed = !is_none(path) && m->input.height == 0;
+    take_input(m, found);
+    FET_TRY(apply_options(m, o));
+    FET_TRY(fet__model_probe(m, is_none(path), !is_none(path)));
+    if (!is_none(path) && !found->arch && !o->arch && m->arch.classes == 0)
+        fet__note("%s: it has no classifier, so the model gives features only until it gets classes", fet__show(path));
+    if (assumed)
+        tell_input(m, found);
+done:
+    return st != FET_OK && !is_none(path) ? fet__fail_in(st, "%s", fet__show(path)) : st;
+}
+
+static fet_status open_into(fet__model *m, const char *path, const fet__model_options *o, opened *found)
+{
+    int height, width;
     fet_status st;
 
     FET_TRY(fet__params_create(&m->store));
@@ -239,29 +373,16 @@ static fet_status open_into(fet__model *m, const char *path, const fet__model_op
     }
     m->seed = o->seed;
     if (!is_none(path))
-        FET_TRY(load(m, path, &stored));
-    st = find_arch(m, path, o, stored);
-    if (st != FET_OK) {
-        st = is_none(path) ? st : fet__fail_in(st, "%s", fet__show(path));
-        goto done;
+        FET_TRY(load(m, path, o->weights, found));
+    FET_TRY(understand(m, path, o, found));
+    FET_TRY(take_classes(m, found));
+    height = found->import.hints.input.height;
+    width = found->import.hints.input.width;
+    if (o->image || height == 0 || o->arch) {
+        height = o->image ? o->image : m->arch.height;
+        width = o->image ? o->image : m->arch.width;
     }
-    if (o->arch && !is_none(path))
-        FET_TRY(fit_head(m, o->arch));
-    with_spec = m->input.height > 0;
-    if (!with_spec)
-        m->input = m->arch.input;
-    FET_TRY(apply_options(m, o));
-    st = fet__model_probe(m, is_none(path), !is_none(path));
-    if (st != FET_OK) {
-        st = is_none(path) ? st : fet__fail_in(st, "%s", fet__show(path));
-        goto done;
-    }
-    if (m->class_count && m->class_count != m->arch.classes) {
-        st = FET_FAIL(FET_E_FORMAT, "%s: it names %d classes but its head has %d outputs", fet__show(path),
-                      m->class_count, m->arch.classes);
-        goto done;
-    }
-    FET_TRY(set_size(m, o->image ? o->image : m->arch.height, o->image ? o->image : m->arch.width));
+    FET_TRY(set_size(m, height, width));
 done:
     return st;
 }
@@ -269,15 +390,17 @@ done:
 fet_status fet__model_open(fet__model **out, const char *path, const fet__model_options *o)
 {
     static const fet__model_options defaults = {.crop_pct = -1};
+    opened found = {.arch = NULL};
     fet__model *m = NULL;
     fet_status st;
 
     *out = NULL;
     FET_TRY(FET_NEW(m, 1));
-    FET_TRY(open_into(m, path, o ? o : &defaults));
+    FET_TRY(open_into(m, path, o ? o : &defaults, &found));
     *out = m;
     m = NULL;
 done:
+    fet__import_fini(&found.import);
     fet__model_close(m);
     return st;
 }

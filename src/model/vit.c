@@ -8,7 +8,10 @@
 
 typedef struct vit {
     int dim, depth, heads, patch, image_height, image_width, hidden, classes;
+    int proj; /* > 0: features are projected to that size without a bias, as CLIP does */
     bool class_token, pool_mean, qkv_bias, layer_scale, pre_norm, fc_norm, head_bias, patch_bias, quick_gelu;
+    bool
+        distilled; /* a second token; features are both side by side, so that one head says what DeiT's two say on average */
     double eps, layer_scale_init;
 } vit;
 
@@ -74,7 +77,7 @@ static fet_status publish(fet__arch *a, const vit *v)
     a->height = v->image_height;
     a->width = v->image_width;
     a->head = "head";
-    a->feature_size = v->dim;
+    a->feature_size = v->proj ? v->proj : v->dim * (v->distilled ? 2 : 1);
     a->input = (fet__input_spec){.height = v->image_height,
                                  .width = v->image_width,
                                  .filter = FET__BICUBIC,
@@ -108,6 +111,8 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
                                 {"head_bias", &v->head_bias, 0, 0, fet__arch_set_bool},
                                 {"patch_bias", &v->patch_bias, 0, 0, fet__arch_set_bool},
                                 {"quick_gelu", &v->quick_gelu, 0, 0, fet__arch_set_bool},
+                                {"distilled", &v->distilled, 0, 0, fet__arch_set_bool},
+                                {"proj", &v->proj, 0, 65536, fet__arch_set_int},
                                 {"eps", &v->eps, 1e-14, 1, fet__arch_set_double}};
     fet_status st;
 
@@ -123,6 +128,8 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
     /* timm moves the last norm behind the pooling when it averages, unless told otherwise. */
     if (!strstr(options, "fc_norm="))
         v->fc_norm = v->pool_mean;
+    if (v->distilled && (v->pool_mean || v->proj))
+        return FET_FAIL(FET_E_ARG, "vit: distilled=true goes with neither mean_pool, no_class_token nor proj");
     st = publish(a, v);
 done:
     return st;
@@ -174,6 +181,10 @@ static void print(const fet__arch *a, fet__text *out)
         fet__text_printf(out, ",patch_bias=false");
     if (v->quick_gelu)
         fet__text_printf(out, ",quick_gelu=true");
+    if (v->distilled)
+        fet__text_printf(out, ",distilled=true");
+    if (v->proj)
+        fet__text_printf(out, ",proj=%d", v->proj);
     if (v->eps != 1e-6)
         print_number(out, ",eps=", v->eps);
 }
@@ -203,9 +214,15 @@ static int count_blocks(const fet__params *s)
     return n;
 }
 
+/* Tokens in front of the patches. */
+static int prefix_tokens(const vit *v)
+{
+    return (v->class_token ? 1 : 0) + (v->distilled ? 1 : 0);
+}
+
 static fet_status recognise_grid(vit *v, const fet__params *s)
 {
-    int64_t tokens = size_of(s, "pos_embed", 1) - (v->class_token ? 1 : 0);
+    int64_t tokens = size_of(s, "pos_embed", 1) - prefix_tokens(v);
     int side = (int)lround(sqrt((double)(tokens > 0 ? tokens : 0)));
 
     if (tokens <= 0 || (int64_t)side * side != tokens || side > 4096)
@@ -218,14 +235,16 @@ static fet_status recognise_grid(vit *v, const fet__params *s)
 
 static fet_status recognise_variant(vit *v, const fet__params *s)
 {
-    static const char *const refused[] = {"reg_token", "dist_token", "blocks.0.attn.q_norm.weight",
-                                          "blocks.0.mlp.fc1_g.weight", "patch_embed.backbone.stem.conv.weight"};
+    static const char *const refused[] = {"reg_token", "blocks.0.attn.q_norm.weight", "blocks.0.mlp.fc1_g.weight",
+                                          "patch_embed.backbone.stem.conv.weight"};
     size_t i;
 
     for (i = 0; i < FET_COUNT(refused); i++)
         if (has(s, refused[i]))
             return FET_FAIL(FET_E_FORMAT, "a vision transformer with %s is not supported", refused[i]);
     v->class_token = has(s, "cls_token");
+    v->distilled = v->class_token && has(s, "dist_token");
+    v->proj = (int)(size_of(s, "proj.weight", 0) > 0 ? size_of(s, "proj.weight", 0) : 0);
     v->fc_norm = has(s, "fc_norm.weight");
     v->pool_mean = v->fc_norm || !v->class_token;
     v->qkv_bias = has(s, "blocks.0.attn.qkv.bias");
@@ -234,6 +253,36 @@ static fet_status recognise_variant(vit *v, const fet__params *s)
     v->head_bias = has(s, "head.bias") || !has(s, "head.weight");
     v->patch_bias = has(s, "patch_embed.proj.bias");
     return FET_OK;
+}
+
+static fet_status recognise_heads(vit *v, const fet__arch_hints *hints, int64_t dim, int64_t patch)
+{
+    if (hints && hints->heads > 0 && dim % hints->heads == 0) {
+        v->heads = hints->heads;
+        return FET_OK;
+    }
+    if (dim % 64 != 0)
+        return FET_FAIL(
+            FET_E_FORMAT,
+            "width %lld is no multiple of 64, so the number of heads cannot be told from the tensors: give --arch "
+            "vit:dim=%lld,depth=%d,heads=..,patch=%lld,...",
+            (long long)dim, (long long)dim, v->depth, (long long)patch);
+    v->heads = (int)(dim / 64);
+    return FET_OK;
+}
+
+static void take_hints(vit *v, const fet__arch_hints *hints)
+{
+    if (hints && hints->eps > 0)
+        v->eps = hints->eps;
+    v->quick_gelu = hints && hints->quick_gelu;
+}
+
+static void tell_assumptions(const vit *v, const fet__arch_hints *hints)
+{
+    fet__note("vision transformer: width %d, %d blocks, patch %d, image %d; assumed %d heads%s, %s, layer norm eps %g",
+              v->dim, v->depth, v->patch, v->image_height, v->heads, hints && hints->heads > 0 ? "" : " (width / 64)",
+              v->quick_gelu ? "quick GELU" : "GELU", v->eps);
 }
 
 static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
@@ -248,28 +297,21 @@ static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
         return FET_OK;
     set_defaults(v);
     v->depth = count_blocks(s);
-    if (dim > 65536 || patch < 1 || patch > 1024 || hidden < 1 || hidden > (1 << 22) || classes > (1 << 24))
+    if (dim > 65536 || patch < 1 || patch > 1024 || hidden < 1 || hidden > (1 << 22) || classes > (1 << 24) ||
+        size_of(s, "proj.weight", 0) > 65536)
         return FET_FAIL(FET_E_FORMAT,
                         "its sizes are not those of a vision transformer (width %lld, patch %lld, hidden %lld)",
                         (long long)dim, (long long)patch, (long long)hidden);
-    if (dim % 64 != 0)
-        return FET_FAIL(
-            FET_E_FORMAT,
-            "width %lld is no multiple of 64, so the number of heads cannot be told from the tensors: give --arch "
-            "vit:dim=%lld,depth=%d,heads=..,patch=%lld,...",
-            (long long)dim, (long long)dim, v->depth, (long long)patch);
+    FET_TRY(recognise_heads(v, a->hints, dim, patch));
     v->dim = (int)dim;
-    v->heads = (int)(dim / 64);
     v->patch = (int)patch;
     v->hidden = (int)hidden;
     v->classes = classes > 0 ? (int)classes : 0;
     FET_TRY(recognise_variant(v, s));
+    take_hints(v, a->hints);
     FET_TRY(recognise_grid(v, s));
     FET_TRY(publish(a, v));
-    fet__note("vision transformer: width %d, %d blocks, patch %d, image %d; assumed %d heads (width / 64), layer norm "
-              "eps 1e-6, ImageNet mean "
-              "and deviation, bicubic resizing, crop %.3g",
-              v->dim, v->depth, v->patch, v->image_height, v->heads, a->input.crop_pct);
+    tell_assumptions(v, a->hints);
 done:
     return st;
 }
@@ -279,21 +321,30 @@ done:
 static const fet__init weight_init = {FET__INIT_TRUNC_NORMAL, 0.02};
 static const fet__init zero_init = {FET__INIT_ZERO, 0};
 
+static fet__node *token(const vit *v, fet__build *b, const char *name, int64_t batch)
+{
+    fet__node *x = fet__parameter(b, name, FET_SHAPE(1, 1, v->dim), (fet__init){FET__INIT_NORMAL, 1e-6});
+
+    return fet__broadcast(b->g, x, FET_SHAPE(batch, 1, v->dim));
+}
+
 static fet__node *add_tokens(const vit *v, fet__build *b, fet__node *x)
 {
     int64_t batch, tokens;
-    fet__node *pair[2], *position;
+    fet__node *row[3], *position;
+    int n = 0;
 
     if (!x)
         return NULL;
     batch = x->shape.dim[0];
-    tokens = x->shape.dim[1] + (v->class_token ? 1 : 0);
-    if (v->class_token) {
-        pair[0] = fet__parameter(b, "cls_token", FET_SHAPE(1, 1, v->dim), (fet__init){FET__INIT_NORMAL, 1e-6});
-        pair[0] = fet__broadcast(b->g, pair[0], FET_SHAPE(batch, 1, v->dim));
-        pair[1] = x;
-        x = fet__concat(b->g, pair, 2, 1);
-    }
+    tokens = x->shape.dim[1] + prefix_tokens(v);
+    if (v->class_token)
+        row[n++] = token(v, b, "cls_token", batch);
+    if (v->distilled)
+        row[n++] = token(v, b, "dist_token", batch);
+    row[n++] = x;
+    if (n > 1)
+        x = fet__concat(b->g, row, n, 1);
     position = fet__parameter(b, "pos_embed", FET_SHAPE(1, tokens, v->dim), weight_init);
     return fet__nn_dropout(b, fet__add(b->g, x, position), b->dropout);
 }
@@ -316,7 +367,7 @@ static fet__node *block(const vit *v, fet__build *b, fet__node *x, int i)
     const int grid[2] = {v->image_height / v->patch, v->image_width / v->patch};
     double drop_path = v->depth > 1 ? b->drop_path * i / (v->depth - 1) : b->drop_path;
     fet__attention_options attention = {.heads = v->heads, .qkv_bias = v->qkv_bias, .weight_init = weight_init};
-    fet__site tokens = {.kind = FET__SITE_TOKENS, .in = v->dim, .out = v->dim, .prefix_tokens = v->class_token};
+    fet__site tokens = {.kind = FET__SITE_TOKENS, .in = v->dim, .out = v->dim, .prefix_tokens = prefix_tokens(v)};
     fet__node *y;
 
     fet__enter(b, "blocks.%d", i);
@@ -326,29 +377,40 @@ static fet__node *block(const vit *v, fet__build *b, fet__node *x, int i)
     }
     y = fet__nn_layer_norm(b, "norm1", x, v->eps);
     y = layer_scale(v, b, "ls1", fet__nn_attention(b, "attn", y, &attention));
-    x = fet__nn_residual(b, "attn", x, y, drop_path, grid, v->class_token);
+    x = fet__nn_residual(b, "attn", x, y, drop_path, grid, prefix_tokens(v));
     y = fet__nn_layer_norm(b, "norm2", x, v->eps);
     y = fet__nn_mlp(b, "mlp", y, v->hidden, v->quick_gelu ? fet__quick_gelu : fet__gelu, weight_init, zero_init);
     y = layer_scale(v, b, "ls2", y);
-    x = fet__nn_residual(b, "mlp", x, y, drop_path, grid, v->class_token);
+    x = fet__nn_residual(b, "mlp", x, y, drop_path, grid, prefix_tokens(v));
     fet__leave(b);
     return x;
 }
 
-/* [B, T, C] -> [B, C]: the class token, or the mean of the patches. */
+/* [B, T, C] -> [B, C]: the class token or the mean of the patches; [B, 2, C] when two tokens answer. */
 static fet__node *pool(const vit *v, fet__build *b, fet__node *x)
 {
-    int64_t batch, tokens;
+    int prefix = prefix_tokens(v);
 
     if (!x)
         return NULL;
-    batch = x->shape.dim[0];
-    tokens = x->shape.dim[1];
     if (!v->pool_mean)
-        x = fet__slice(b->g, x, 1, 0, 1);
+        x = fet__slice(b->g, x, 1, 0, prefix);
     else
-        x = fet__mean(b->g, v->class_token ? fet__slice(b->g, x, 1, 1, tokens) : x, 1u << 1);
-    return fet__reshape(b->g, x, FET_SHAPE(batch, v->dim));
+        x = fet__mean(b->g, prefix ? fet__slice(b->g, x, 1, prefix, x->shape.dim[1]) : x, 1u << 1);
+    return v->distilled || !x ? x : fet__reshape(b->g, x, FET_SHAPE(x->shape.dim[0], v->dim));
+}
+
+/* What the head reads. */
+static fet__node *features_of(const vit *v, fet__build *b, fet__node *x)
+{
+    fet__node *w;
+
+    if (x && v->distilled)
+        x = fet__reshape(b->g, x, FET_SHAPE(x->shape.dim[0], x->shape.dim[1] * v->dim));
+    if (!v->proj)
+        return x;
+    w = fet__parameter(b, "proj.weight", FET_SHAPE(v->proj, v->dim), weight_init);
+    return fet__linear_nobias(b->g, x, w);
 }
 
 static void build(const fet__arch *a, fet__build *b, fet__node *images, fet__node **features, fet__node **logits)
@@ -369,8 +431,8 @@ static void build(const fet__arch *a, fet__build *b, fet__node *images, fet__nod
     x = pool(v, b, x);
     if (v->fc_norm || !v->pool_mean)
         x = fet__nn_layer_norm(b, v->fc_norm ? "fc_norm" : "norm", x, v->eps);
-    *features = x;
-    *logits = a->classes > 0 ? fet__nn_linear(b, a->head, x, a->classes, &head) : NULL;
+    *features = features_of(v, b, x);
+    *logits = a->classes > 0 ? fet__nn_linear(b, a->head, *features, a->classes, &head) : NULL;
 }
 
 /* ---- another image size --------------------------------------------------------------------------------------- */
@@ -378,7 +440,7 @@ static void build(const fet__arch *a, fet__build *b, fet__node *images, fet__nod
 static fet_status resize(fet__arch *a, fet__params *store, int height, int width)
 {
     vit *v = a->config, next = *v;
-    int old_h = v->image_height / v->patch, old_w = v->image_width / v->patch, h, w, prefix = v->class_token;
+    int old_h = v->image_height / v->patch, old_w = v->image_width / v->patch, h, w, prefix = prefix_tokens(v);
     fet__param *p = fet__params_find(store, "pos_embed");
     bool trainable;
     float *data = NULL;
