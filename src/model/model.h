@@ -21,7 +21,7 @@ typedef struct fet__arch_hints {
     int heads;
     double eps; /* of the norms */
     bool quick_gelu;
-    bool has_input;           /* `input` holds what that source does to pictures */
+    bool has_input; /* `input` holds what that source does to pictures */
     fet__input_spec input;    /* its size is 0 where the tensors tell it */
     const char *input_source; /* where that is written; NULL: it is that family's habit */
 } fet__arch_hints;
@@ -50,9 +50,10 @@ struct fet__arch {
     void *config;      /* the class's struct, fet__alloc'ed */
     int classes;       /* 0: no head */
     int height, width; /* of the input */
+    int channels;      /* of the input; 0 means 3 */
     const char *head;  /* name of the classifier layer: "head" */
     int64_t feature_size;
-    fet__input_spec input; /* the family's default */
+    fet__input_spec input;        /* the family's default */
     const fet__arch_hints *hints; /* while recognise() runs: what the file tells besides its tensors, or NULL */
 };
 extern const fet__arch_class *const fet__arch_classes[];       /* arch_registry.c, ended by NULL */
@@ -60,6 +61,7 @@ fet_status fet__arch_create(fet__arch *out, const char *text); /* "NAME[:key=val
 fet_status fet__arch_recognise(fet__arch *out, const fet__params *store);
 fet_status fet__arch_recognise_hinted(fet__arch *out, const fet__params *store, const fet__arch_hints *hints);
 void fet__arch_fini(fet__arch *a);
+int fet__arch_channels(const fet__arch *a); /* of the input */
 
 /* ---- model.c: a model in memory ------------------------------------------------------------------------------ */
 typedef struct fet__model {
@@ -81,8 +83,8 @@ typedef struct fet__model_options {
     const char *arch;        /* override, or what to build when path is "none" */
     const float *mean, *std; /* three each, or NULL */
     const char *interpolation;
-    double crop_pct; /* < 0: the model's own; 0: none */
-    int image;       /* square input size; 0: the model's own */
+    double crop_pct;     /* < 0: the model's own; 0: none */
+    int image;           /* square input size; 0: the model's own */
     const char *weights; /* which of several networks or containers in the file ("model_ema"); NULL: the plain one */
     uint64_t seed;
 } fet__model_options;
