@@ -206,4 +206,9 @@ fet__node *fet__nn_ibn(fet__build *b, const char *name, fet__node *x);
 /* The leaf of a running statistic, with role FET__BUFFER. */
 fet__node *fet__buffer(fet__build *b, const char *name, fet__shape shape, fet__init init, fet__param **param);
 
+/* ---- maps.c: feature maps [B, H, W, C] to other sizes ---------------------------------------------------------- */
+fet__node *fet__nn_resize_nearest(fet__build *b, fet__node *x, int h, int w); /* index floor(i in / out) */
+/* Mean over [floor(i H / h), ceil((i + 1) H / h)) of each axis. */
+fet__node *fet__nn_adaptive_pool(fet__build *b, fet__node *x, int h, int w);
+
 #endif

@@ -29,6 +29,8 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"spcl.pseudo_labels", parity_spcl_pseudo_labels, NULL},
                                     {"spcl.ranking", parity_spcl_ranking, NULL},
                                     {"spcl.ranking_ties", parity_spcl_ranking_ties, NULL},
+                                    {"mona.relpos_mask", parity_relpos_mask, NULL},
+                                    {"mona.resize_pool", parity_resize_pool, NULL},
                                     /* not checked yet */
                                     {"hydra.peft_lora", NULL, "peft_lora"},
                                     {"hydra.vit_jax", NULL, "vit_base_jax.npz"},

@@ -75,5 +75,7 @@ fet_status parity_spcl_jaccard(parity_case *c);
 fet_status parity_spcl_pseudo_labels(parity_case *c);
 fet_status parity_spcl_ranking(parity_case *c);
 fet_status parity_spcl_ranking_ties(parity_case *c);
+fet_status parity_relpos_mask(parity_case *c);
+fet_status parity_resize_pool(parity_case *c);
 
 #endif
