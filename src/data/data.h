@@ -44,11 +44,56 @@ void fet__dataset_fini(fet__dataset *d);
 fet_status fet__split_parse(const char *s, fet__split *out);
 const char *fet__split_name(fet__split s);
 
-/* ---- loader.c -------------------------------------------------------------------------------------------- */
-typedef enum fet__augment { FET__AUGMENT_NONE, FET__AUGMENT_LIGHT, FET__AUGMENT_STRONG } fet__augment;
-/* none: as in evaluation. light: random resized crop with scale (0.5, 1) and flip (images of up to 64 pixels: pad-crop by
- * size/8 and flip). strong: random resized crop with scale (0.08, 1), flip and colour jitter 0.4, 0.4, 0.4, 0.1. */
-bool fet__augment_parse(const char *s, fet__augment *out);
+/* ---- augment_plan.c (text to plan), augment_apply.c (a plan on a picture), batch_mix.c -------------------------- */
+typedef enum fet__augment_kind {
+    FET__AUGMENT_FLIP,
+    FET__AUGMENT_FLIP_ROWS,
+    FET__AUGMENT_TURN, /* by 0 to 3 quarters */
+    FET__AUGMENT_JITTER,
+    FET__AUGMENT_OP, /* one operation of the image layer, its argument drawn evenly from `range` */
+    FET__AUGMENT_BLUR,
+    FET__AUGMENT_RAND,
+    FET__AUGMENT_RAND_BINS
+} fet__augment_kind;
+typedef struct fet__augment_step {
+    fet__augment_kind kind;
+    double probability;
+    double range[2]; /* of the operation's argument, of the blur's sigma */
+    fet__jitter jitter;
+    fet__pixel_op op;
+    fet__sampling sampling;
+    bool mean_fill; /* what lies outside is the mean of the preprocessing, whatever `fill` says */
+    bool boxes;     /* blur by boxes */
+    int kernel;     /* of the blur; 0: a tenth of the shorter side, odd */
+    fet__rand_layers layers;
+    fet__rand_bins bins;
+} fet__augment_step;
+typedef struct fet__mix {
+    double mixup, cutmix; /* alphas; 0: off */
+    double probability, switching;
+    bool shuffled; /* partners are a random permutation; false: the batch turned round */
+} fet__mix;
+#define FET__AUGMENT_STEPS 16
+/* What happens to a training picture. Zero-initialised changes nothing: the pipeline of evaluation. */
+typedef struct fet__augment_plan {
+    enum {
+        FET__FRAME_FIT,          /* as in evaluation */
+        FET__FRAME_RESIZED_CROP, /* a random box, resized */
+        FET__FRAME_PAD_CROP      /* resized without margin, padded and cropped */
+    } frame;
+    double scale[2], ratio[2];
+    bool own_filter; /* false: that of the preprocessing */
+    fet__filter filter;
+    fet__pad_crop pad; /* pad < 0: an eighth of the shorter side */
+    int count;
+    fet__augment_step steps[FET__AUGMENT_STEPS];
+    fet__erase erase;
+    fet__mix mix;
+} fet__augment_plan;
+/* "none", "light", "strong" or steps joined by '+' (docs/augmentation.md) for pictures of height x width; 0 x 0 where the size
+ * is not known yet. FET_E_ARG with the place and the nearest known word. */
+fet_status fet__augment_parse(fet__augment_plan *out, const char *spec, int height, int width);
+bool fet__augment_mixes(const fet__augment_plan *a); /* does it mix the pictures of a batch? NULL does not */
 
 typedef struct fet__preprocess {
     int height, width;
@@ -59,14 +104,21 @@ typedef struct fet__preprocess {
     bool ignore_exif;
     int64_t max_pixels; /* 0: default */
 } fet__preprocess;
-/* One image, evaluation pipeline (train = false) or with augmentation; `out` is height * width * 3 floats. Thread-safe. */
-fet_status fet__preprocess_file(float *out, const char *path, const fet__preprocess *p, fet__augment a, fet__rng *r);
+/* One image, with the evaluation pipeline (`a` NULL) or augmented from the stream `r`; `out` is height * width * 3 floats.
+ * Thread-safe. Batch mixing is the loader's. */
+fet_status fet__preprocess_file(float *out, const char *path, const fet__preprocess *p, const fet__augment_plan *a,
+                                fet__rng *r);
+/* The same from a decoded image, which stays: two views of one picture are two calls that go on with one stream. */
+fet_status fet__preprocess_image(float *out, const fet__image *image, const fet__preprocess *p,
+                                 const fet__augment_plan *a, fet__rng *r);
+
+/* ---- loader.c -------------------------------------------------------------------------------------------- */
 
 typedef struct fet__loader_options {
     fet__preprocess preprocess;
     int batch;
-    fet__augment augment;
-    bool shuffle; /* order is a function of (seed, epoch) alone */
+    const fet__augment_plan *augment; /* NULL: none; copied */
+    bool shuffle;                     /* order is a function of (seed, epoch) alone */
     bool drop_last;
     uint64_t seed;
     int threads;         /* 0: as many as compute threads */
@@ -77,11 +129,13 @@ typedef struct fet__loader_options {
                              comes first); 0: none. Batches are the same with and without. */
 } fet__loader_options;
 typedef struct fet__batch {
-    int count;       /* images in this batch, <= options.batch; the rest of the buffers is zero, labels -1 */
-    float *images;   /* [batch, height, width, 3] */
-    int32_t *labels; /* [batch] */
-    int32_t *index;  /* [batch] position in the split */
-    int64_t step;    /* batch number in the epoch */
+    int count;        /* images in this batch, <= options.batch; the rest of the buffers is zero, labels -1 */
+    float *images;    /* [batch, height, width, 3] */
+    int32_t *labels;  /* [batch] */
+    int32_t *index;   /* [batch] position in the split */
+    int32_t *labels2; /* [batch] label of what was mixed in, or NULL where the plan mixes nothing */
+    float *own;       /* [batch] share of the first label, 1 where nothing was mixed in; or NULL */
+    int64_t step;     /* batch number in the epoch */
 } fet__batch;
 typedef struct fet__loader fet__loader;
 /* `samples` and their paths are borrowed until destroy. */
@@ -121,5 +175,40 @@ fet_status fet__dataset_check(fet__check_report *out, const fet__dataset *d, con
 /* Per-channel mean and std over a split after resizing (for `data stats`). */
 fet_status fet__dataset_stats(double mean[3], double std[3], const fet__dataset *d, fet__split s,
                               const fet__preprocess *p);
+
+/* ---- reid.c: the same object on several pictures ------------------------------------------------------------------ */
+typedef struct fet__reid_image {
+    const char *path, *rel; /* as it can be opened; relative to the set. Owned by the set */
+    int64_t id;             /* as the set numbers it; 0 in Market-1501's gallery is a distractor */
+    int32_t camera;         /* from 0 */
+    int32_t label;          /* training images: 0, 1, ... in ascending order of the identities; else 0 */
+} fet__reid_image;
+typedef enum fet__reid_role { FET__REID_TRAIN, FET__REID_QUERY, FET__REID_GALLERY, FET__REID_ROLES } fet__reid_role;
+const char *fet__reid_role_name(fet__reid_role role);
+typedef struct fet__reid_set {
+    const char *root, *format;
+    int count[FET__REID_ROLES];
+    fet__reid_image *images[FET__REID_ROLES]; /* in byte order of the paths: an image's place is its row in the memory */
+    int identities;                           /* of the training images */
+    char fingerprint[65];
+    fet__arena arena;
+} fet__reid_set;
+typedef struct fet__reid_options {
+    const char *format; /* NULL: recognised, plain when nothing else fits */
+    int test_size;      /* VehicleID's test list: 800, 1600 or 2400; 0: 800 */
+    uint64_t seed;      /* of VehicleID's gallery draw */
+} fet__reid_options;
+/* market1501, dukemtmc, personx, msmt17, vehicleid, veri, vehiclex (their folders, in DATA or in the folder of their usual name within it)
+ * or plain: ID/CAMERA[_*].jpg below train/ query/ gallery/ or, without these, every image in every role, or a CSV file path,id,camera[,split].
+ * FET_E_DATA with file and rule for a name that breaks the set's rules. Sets without cameras get one for each image. */
+fet_status fet__reid_open(fet__reid_set *out, const char *path, const fet__reid_options *o);
+void fet__reid_fini(fet__reid_set *s);
+
+/* ---- reid_sampler.c ----------------------------------------------------------------------------------------------- */
+/* One pass over the labels in random order: an image of the label, then instances - 1 others of it, by other cameras where there are any; a
+ * label of one image gives one. With instances 0: every image once, shuffled. Items with a label below 0 are passed over. The order is a function
+ * of (seed, pass) alone. *out holds *count indices (caller frees). */
+fet_status fet__reid_draw(int32_t **out, int64_t *count, const int32_t *label, const int32_t *camera, int64_t items,
+                          int instances, uint64_t seed, uint32_t pass);
 
 #endif

@@ -52,10 +52,21 @@ bool fet__image_name(const char *name);
 fet_status fet__folder_list(fet__listing *l, const char *root);
 fet_status fet__csv_list(fet__listing *l, const char *path);
 
+/* ---- csv_table.c, csv.c ----------------------------------------------------------------------------------- */
 #define FET__CSV_RECORD 65536 /* bytes of one record */
 #define FET__CSV_COLUMNS 64
 #define FET__CSV_PATH 4095 /* bytes of a path */
 #define FET__CSV_LABEL 255 /* bytes of a label or domain */
+typedef struct fet__csv_column {
+    const char *name;
+    size_t limit; /* bytes of a value */
+    bool needed, may_be_empty;
+} fet__csv_column;
+/* value[i] belongs to column i, NULL where the text has no such column; borrowed for the call. */
+typedef fet_status (*fet__csv_row_fn)(void *user, int64_t line, const char *const *value);
+/* RFC 4180 with a header line; other columns are said to be unused. `usage` shows the header expected; `name` is for messages. */
+fet_status fet__csv_read(const char *text, size_t size, const char *name, const fet__csv_column *columns, int count,
+                         const char *usage, fet__csv_row_fn fn, void *user);
 typedef struct fet__csv_row {
     int64_t line;             /* where the record begins, from 1 */
     const char *path, *label; /* not empty; borrowed for the call */
@@ -63,7 +74,7 @@ typedef struct fet__csv_row {
     fet__split split;         /* FET__TRAIN when there is no such column */
 } fet__csv_row;
 typedef fet_status (*fet__csv_fn)(void *user, const fet__csv_row *row);
-/* RFC 4180 with a header line; `name` is for messages. Stops at the first failure of `fn`. */
+/* `name` is for messages. Stops at the first failure of `fn`. */
 fet_status fet__csv_parse(const char *text, size_t size, const char *name, fet__csv_fn fn, void *user);
 
 /* ---- classes.c, holdout.c -------------------------------------------------------------------------------- */
@@ -88,10 +99,20 @@ void fet__file_buffer_fini(fet__file_buffer *b);
 fet_status fet__preprocess_check(const fet__preprocess *p);
 /* The part without chance: decode, and resize and crop where the augmentation starts from the resized image. */
 fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, const char *name,
-                                const fet__preprocess *p, fet__augment a);
-/* The rest: random crop, flip, colours, normalisation. */
-fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p, fet__augment a,
-                                  fet__rng *r);
+                                const fet__preprocess *p, const fet__augment_plan *a);
+/* The rest: random crop, changes of pixels, normalisation, erasing. `base` is not written. */
+fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p,
+                                  const fet__augment_plan *a, fet__rng *r);
+
+/* ---- augment_apply.c ------------------------------------------------------------------------------------- */
+/* Frame and steps of a plan: from the base image to pixels of height x width. */
+fet_status fet__augment_pixels(fet__image *out, const fet__image *base, const fet__preprocess *p,
+                               const fet__augment_plan *a, fet__rng *r);
+
+/* ---- batch_mix.c ----------------------------------------------------------------------------------------- */
+/* Mixup or CutMix among a batch's pictures; fills labels2 and own. `scratch` holds one picture, `partner` a number each. */
+void fet__batch_mix(fet__batch *b, float *scratch, int32_t *partner, const fet__mix *m, const fet__preprocess *p,
+                    fet__rng *r);
 
 /* ---- image_cache.c --------------------------------------------------------------------------------------- */
 
@@ -110,6 +131,27 @@ void fet__image_cache_destroy(fet__image_cache *c);
 #define FET__EACH_THREADS 64
 typedef void (*fet__each_fn)(void *user, int worker, int64_t i);
 void fet__each(int64_t count, int threads, fet__each_fn fn, void *user);
+
+/* ---- reid.c, reid_known.c, reid_plain.c ------------------------------------------------------------------------ */
+typedef struct fet__reid_list {
+    fet__reid_image *images;
+    int count, capacity;
+} fet__reid_list;
+typedef struct fet__reid_listing {
+    fet__arena *arena; /* borrowed: the set's */
+    const char *root;
+    const fet__reid_options *options;
+    fet__reid_list list[FET__REID_ROLES];
+} fet__reid_listing;
+fet_status fet__reid_add(fet__reid_listing *l, fet__reid_role role, const fet__reid_image *image);
+typedef struct fet__reid_format {
+    const char *name, *mark;         /* mark: a file or folder that such a set has; NULL: none */
+    bool (*fits)(const char *root);  /* tells formats with the same mark apart; NULL: the mark is enough */
+    fet_status (*list)(fet__reid_listing *l);
+} fet__reid_format;
+extern const fet__reid_format fet__reid_formats[]; /* ended by name NULL */
+const fet__reid_format *fet__reid_format_find(const char *name);
+fet_status fet__reid_plain(fet__reid_listing *l);
 
 /* ---- synth_shapes.c -------------------------------------------------------------------------------------------- */
 #define FET__SHAPES 10

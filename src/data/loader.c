@@ -23,7 +23,8 @@
 
 struct slot {
     fet__batch batch;
-    int pending;        /* images not done; the batch is ready at 0 */
+    int32_t *partner;   /* room for mixing, or NULL */
+    int pending;        /* images not done, and one more for mixing them; the batch is ready at 0 */
     fet_status failure; /* of the lowest failed position: the same one whatever the timing */
     int64_t failure_at;
     char message[MESSAGE];
@@ -43,6 +44,8 @@ struct worker {
 
 struct fet__loader {
     fet__loader_options o;
+    fet__augment_plan plan; /* what o.augment points to, unless that is NULL */
+    bool mixes;
     const fet__sample *samples; /* borrowed */
     int count;
     int64_t steps;
@@ -150,7 +153,7 @@ static struct run claim(fet__loader *l)
     int count = batch_count(l, l->claim_step);
     struct run r = {.slot = &l->slots[l->claim_step % l->ring], .first = l->claim_at};
     if (l->claim_at == 0) {
-        r.slot->pending = count;
+        r.slot->pending = count + l->mixes;
         r.slot->failure = FET_OK;
         r.slot->failure_at = INT64_MAX;
         r.slot->batch.count = count;
@@ -172,8 +175,13 @@ static void clear_rest(const fet__loader *l, fet__batch *b)
 {
     size_t rest = (size_t)(l->o.batch - b->count);
     memset(b->images + l->image_floats * (size_t)b->count, 0, l->image_floats * rest * sizeof *b->images);
-    for (int i = b->count; i < l->o.batch; i++)
+    for (int i = b->count; i < l->o.batch; i++) {
         b->labels[i] = b->index[i] = -1;
+        if (l->mixes) {
+            b->labels2[i] = -1;
+            b->own[i] = 1;
+        }
+    }
 }
 
 static fet_status work_off(struct worker *w, const struct run *r, int64_t *failed_at)
@@ -198,6 +206,33 @@ static void note_failure(struct slot *s, fet_status st, int64_t at)
     snprintf(s->message, sizeof s->message, "%s", fet_error_message());
 }
 
+/* The worker that brings the last image of a batch mixes them, while the others go on with the next one. Draws are a
+ * function of (seed, epoch, batch number). */
+static void mix(fet__loader *l, struct slot *s, int64_t epoch)
+{
+    fet__rng r = {.seed = l->o.seed,
+                  .next = (uint64_t)s->batch.step << DRAWS_SHIFT,
+                  .stream = fet__hash32("loader.mix"),
+                  .step = (uint32_t)epoch};
+    if (s->failure == FET_OK)
+        fet__batch_mix(&s->batch, s->batch.images + l->image_floats * (size_t)l->o.batch, s->partner, &l->plan.mix,
+                       &l->o.preprocess, &r);
+}
+
+/* With the mutex held, which mixing lets go for a while. */
+static void finish_run(fet__loader *l, struct slot *s, int images)
+{
+    s->pending -= images;
+    if (l->mixes && s->pending == 1) {
+        pthread_mutex_unlock(&l->mutex);
+        mix(l, s, l->epoch);
+        pthread_mutex_lock(&l->mutex);
+        s->pending = 0;
+    }
+    if (s->pending == 0)
+        pthread_cond_signal(&l->ready);
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *w = argument;
@@ -214,11 +249,9 @@ static void *worker_main(void *argument)
         pthread_mutex_unlock(&l->mutex);
         fet_status st = work_off(w, &r, &failed_at);
         pthread_mutex_lock(&l->mutex);
-        l->active--;
         note_failure(r.slot, st, failed_at);
-        r.slot->pending -= (int)(r.end - r.begin);
-        if (r.slot->pending == 0)
-            pthread_cond_signal(&l->ready);
+        finish_run(l, r.slot, (int)(r.end - r.begin));
+        l->active--;
         if (l->active == 0)
             pthread_cond_signal(&l->idle);
     }
@@ -238,8 +271,6 @@ static fet_status check_options(const fet__loader_options *o, int count)
         return FET_FAIL(FET_E_ARG, "%d loader threads; 0 to %d are possible", o->threads, MAX_THREADS);
     if (o->prefetch < 0 || o->prefetch > MAX_PREFETCH)
         return FET_FAIL(FET_E_ARG, "%d batches ahead; 0 to %d are possible", o->prefetch, MAX_PREFETCH);
-    if (o->augment < FET__AUGMENT_NONE || o->augment > FET__AUGMENT_STRONG)
-        return FET_FAIL(FET_E_ARG, "unknown augmentation %d", (int)o->augment);
     if (o->cache_bytes < 0)
         return FET_FAIL(FET_E_ARG, "an image cache of %lld bytes", (long long)o->cache_bytes);
     if (o->drop_last && count < o->batch)
@@ -266,9 +297,14 @@ static fet_status create_slots(fet__loader *l)
     FET_TRY(FET_NEW(l->slots, l->ring));
     for (int i = 0; i < l->ring; i++) {
         fet__batch *b = &l->slots[i].batch;
-        FET_TRY(FET_NEW(b->images, batch * l->image_floats));
+        FET_TRY(FET_NEW(b->images, (batch + l->mixes) * l->image_floats)); /* mixing needs room for one more */
         FET_TRY(FET_NEW(b->labels, batch));
         FET_TRY(FET_NEW(b->index, batch));
+        if (!l->mixes)
+            continue;
+        FET_TRY(FET_NEW(b->labels2, batch));
+        FET_TRY(FET_NEW(b->own, batch));
+        FET_TRY(FET_NEW(l->slots[i].partner, batch));
     }
 done:
     return st;
@@ -324,6 +360,11 @@ fet_status fet__loader_create(fet__loader **out, const fet__sample *samples, int
         return st;
     FET_TRY(FET_NEW(l, 1));
     l->o = *o;
+    if (o->augment) {
+        l->plan = *o->augment;
+        l->o.augment = &l->plan;
+        l->mixes = fet__augment_mixes(&l->plan);
+    }
     l->samples = samples;
     l->count = count;
     l->steps = o->drop_last ? count / o->batch : ((int64_t)count + o->batch - 1) / o->batch;
@@ -370,6 +411,9 @@ void fet__loader_destroy(fet__loader *l)
         fet__free(l->slots[i].batch.images);
         fet__free(l->slots[i].batch.labels);
         fet__free(l->slots[i].batch.index);
+        fet__free(l->slots[i].batch.labels2);
+        fet__free(l->slots[i].batch.own);
+        fet__free(l->slots[i].partner);
     }
     fet__image_cache_destroy(l->cache);
     fet__free(l->slots);

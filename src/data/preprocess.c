@@ -1,11 +1,10 @@
 /* One image from file to normalised floats. Two halves: `base` decodes (and resizes where chance comes after that) and
  * gives the same pixels each time, so that it can be cached; `finish` makes the random choices and normalises.
  *
- *           base                                                      finish
- *   none    decode, cover height x width / crop_pct, centre crop      normalise
- *   light   up to 64 x 64: decode, resize as above with no margin     pad-crop, flip, normalise
- *           larger: decode                                            random resized crop, flip, normalise
- *   strong  decode                                                    random resized crop, flip, jitter, normalise */
+ *   frame of the plan   base                                               finish
+ *   fit                 decode, cover height x width / crop_pct, crop      steps, normalise, erase
+ *   pad and crop        decode, resize as above with no margin             pad-crop, steps, normalise, erase
+ *   resized crop        decode                                             random resized crop, steps, normalise, erase */
 #include "data/data_int.h"
 
 #include <errno.h>
@@ -16,21 +15,8 @@
 #include <unistd.h>
 
 #define MAX_SIDE 16384
-#define SMALL_SIDE 64                     /* up to here light augmentation shifts instead of scaling */
 #define MAX_PIXELS 200000000              /* of one image, unless the caller gives a limit */
 #define MAX_FILE_BYTES ((int64_t)1 << 30) /* an uncompressed image of the largest size fits */
-
-bool fet__augment_parse(const char *s, fet__augment *out)
-{
-    static const char *const names[] = {"none", "light", "strong"};
-    for (size_t i = 0; i < FET_COUNT(names); i++) {
-        if (strcmp(s, names[i]) == 0) {
-            *out = (fet__augment)i;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- files ----------------------------------------------------------------------------------------------- */
 
@@ -115,11 +101,6 @@ fet_status fet__preprocess_check(const fet__preprocess *p)
     return FET_OK;
 }
 
-static bool is_small(const fet__preprocess *p)
-{
-    return p->height == p->width && p->height <= SMALL_SIDE;
-}
-
 /* ---- resizing --------------------------------------------------------------------------------------------- */
 
 /* Replace `im` by the result in `next`. */
@@ -185,17 +166,24 @@ static fet_status fit(fet__image *im, const char *name, const fet__preprocess *p
     return st;
 }
 
+/* Resize and crop where no random crop comes first. */
+static fet_status frame(fet__image *im, const char *name, const fet__preprocess *p, const fet__augment_plan *a)
+{
+    if (!a || a->frame == FET__FRAME_FIT)
+        return fit(im, name, p, p->crop_pct);
+    if (a->frame == FET__FRAME_PAD_CROP)
+        return fit(im, name, p, p->crop_pct > 0 ? 1 : 0);
+    return FET_OK;
+}
+
 fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, const char *name,
-                                const fet__preprocess *p, fet__augment a)
+                                const fet__preprocess *p, const fet__augment_plan *a)
 {
     fet__decode_options decode = {.max_pixels = p->max_pixels, .ignore_exif = p->ignore_exif, .name = name};
     fet_status st = fet__image_decode(out, data, size, &decode);
     if (st != FET_OK)
         return st;
-    if (a == FET__AUGMENT_NONE)
-        st = fit(out, name, p, p->crop_pct);
-    else if (a == FET__AUGMENT_LIGHT && is_small(p))
-        st = fit(out, name, p, p->crop_pct > 0 ? 1 : 0);
+    st = frame(out, name, p, a);
     if (st != FET_OK)
         fet__image_fini(out);
     return st;
@@ -203,44 +191,26 @@ fet_status fet__preprocess_base(fet__image *out, const void *data, size_t size, 
 
 /* ---- chance ---------------------------------------------------------------------------------------------- */
 
-static fet_status random_crop(fet__image *out, const fet__image *base, const fet__preprocess *p, double smallest,
-                              fet__rng *r)
+fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p,
+                                  const fet__augment_plan *a, fet__rng *r)
 {
-    const double scale[2] = {smallest, 1}, ratio[2] = {3.0 / 4, 4.0 / 3};
-    int box[4]; /* top, left, height, width */
-    fet__crop_draw(box, r, base->height, base->width, scale, ratio);
-    return fet__image_resize(out, base, box[0], box[1], box[2], box[3], p->height, p->width, p->filter);
-}
-
-fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet__preprocess *p, fet__augment a,
-                                  fet__rng *r)
-{
-    static const fet__jitter jitter = {0.4, 0.4, 0.4, 0.1};
     fet__image im = {0};
-    fet_status st;
-    if (a == FET__AUGMENT_NONE) {
+    if (!a || (a->frame == FET__FRAME_FIT && a->count == 0)) {
         fet__image_normalize(out, base, p->mean, p->std);
-        return FET_OK;
+    } else {
+        fet_status st = fet__augment_pixels(&im, base, p, a, r);
+        if (st != FET_OK)
+            return st;
+        fet__image_normalize(out, &im, p->mean, p->std);
+        fet__image_fini(&im);
     }
-    if (a == FET__AUGMENT_STRONG)
-        st = random_crop(&im, base, p, 0.08, r);
-    else if (is_small(p))
-        st = fet__image_pad_crop(
-            &im, base, &(fet__pad_crop){.pad = p->height / 8, .height = p->height, .width = p->width}, r);
-    else
-        st = random_crop(&im, base, p, 0.5, r);
-    if (st != FET_OK)
-        return st;
-    if (fet__rng_uniform(r, 0, 1) < 0.5)
-        fet__image_flip(&im);
-    if (a == FET__AUGMENT_STRONG)
-        fet__image_jitter(&im, &jitter, r);
-    fet__image_normalize(out, &im, p->mean, p->std);
-    fet__image_fini(&im);
+    if (a)
+        fet__erase_random(out, p->height, p->width, &a->erase, r);
     return FET_OK;
 }
 
-fet_status fet__preprocess_file(float *out, const char *path, const fet__preprocess *p, fet__augment a, fet__rng *r)
+fet_status fet__preprocess_file(float *out, const char *path, const fet__preprocess *p, const fet__augment_plan *a,
+                                fet__rng *r)
 {
     fet__file_buffer file = {0};
     fet__image base = {0};
@@ -252,5 +222,21 @@ fet_status fet__preprocess_file(float *out, const char *path, const fet__preproc
 done:
     fet__image_fini(&base);
     fet__file_buffer_fini(&file);
+    return st;
+}
+
+fet_status fet__preprocess_image(float *out, const fet__image *image, const fet__preprocess *p,
+                                 const fet__augment_plan *a, fet__rng *r)
+{
+    fet__image base = {0};
+    fet_status st;
+    FET_TRY(fet__preprocess_check(p));
+    if (a && a->frame == FET__FRAME_RESIZED_CROP)
+        return fet__preprocess_finish(out, image, p, a, r);
+    FET_TRY(fet__image_copy(&base, image));
+    FET_TRY(frame(&base, "picture", p, a));
+    FET_TRY(fet__preprocess_finish(out, &base, p, a, r));
+done:
+    fet__image_fini(&base);
     return st;
 }

@@ -42,7 +42,7 @@ static void add_one(void *user, int worker, int64_t i)
         return;
     fet_status st = fet__file_buffer_read(&w->file, path);
     if (st == FET_OK)
-        st = fet__preprocess_base(&im, w->file.data, w->file.size, path, &s->p, FET__AUGMENT_NONE);
+        st = fet__preprocess_base(&im, w->file.data, w->file.size, path, &s->p, NULL);
     if (st == FET_OK) {
         add_image(w, &im);
     } else if (st == FET_E_FORMAT || st == FET_E_IO) {

@@ -9,6 +9,15 @@
 #define CHANNELS 3
 #define CROP_TRIES 10
 
+fet_status fet__image_copy(fet__image *out, const fet__image *in)
+{
+    fet_status st = fet__image_create_raw(out, in->height, in->width);
+
+    if (st == FET_OK)
+        memcpy(out->pixels, in->pixels, (size_t)in->height * in->width * CHANNELS);
+    return st;
+}
+
 /* ---- mirrors and turns --------------------------------------------------------------------------------------- */
 
 void fet__image_flip(fet__image *im)

@@ -12,6 +12,7 @@ typedef struct fet__image {
 } fet__image;
 fet_status fet__image_create(fet__image *out, int height, int width); /* zeroed */
 void fet__image_fini(fet__image *im);
+fet_status fet__image_copy(fet__image *out, const fet__image *in); /* geometry.c */
 
 /* ---- decode.c (dispatch by content), jpeg.c, png.c, webp.c, pnm.c (also BMP), exif.c ---------------------- */
 typedef struct fet__decode_options {

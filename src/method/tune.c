@@ -11,6 +11,7 @@ typedef struct job {
     bool whole; /* train: everything, and RUN gets model.safetensors */
     void *kept;
     char *config;
+    fet__augment_plan augment;
     fet__dataset data;
     fet__model *m;
 } job;
@@ -90,7 +91,7 @@ static fet__schedule schedule_of(const job *j)
     return s;
 }
 
-static fet_status loop_options(const job *j, fet__loop_options *out)
+static fet_status loop_options(job *j, fet__loop_options *out)
 {
     const fet_tune_options *o = &j->o;
 
@@ -103,6 +104,7 @@ static fet_status loop_options(const job *j, fet__loop_options *out)
                                .schedule_per_epoch = o->schedule_by_epoch,
                                .schedule_lag = o->schedule_lag,
                                .optimizer = fet__optimizer_defaults(),
+                               .augment = &j->augment,
                                .drop_last = o->drop_last,
                                .eval_every = o->eval_every,
                                .smoothing = o->smoothing,
@@ -116,16 +118,15 @@ static fet_status loop_options(const job *j, fet__loop_options *out)
                                .progress = o->progress ? forward_progress : NULL,
                                .user = (void *)(uintptr_t)o,
                                .stop = o->stop};
-    if (!fet__optimizer_parse(o->optimizer, &out->optimizer) || !fet__augment_parse(o->augment, &out->augment))
-        return FET_FAIL(FET_E_BUG, "optimizer '%s' or augment '%s' slipped through the checks", o->optimizer,
-                        o->augment);
+    if (!fet__optimizer_parse(o->optimizer, &out->optimizer))
+        return FET_FAIL(FET_E_BUG, "optimizer '%s' slipped through the checks", o->optimizer);
     out->optimizer.momentum = out->optimizer.kind == FET__SGD ? o->momentum : 0;
     out->optimizer.nesterov = o->nesterov;
     out->optimizer.amsgrad = o->amsgrad;
     out->optimizer.weight_decay = o->wd;
     out->optimizer.decay_matrices_only = o->no_decay_1d;
     out->optimizer.clip = o->clip;
-    return FET_OK;
+    return fet__augment_parse(&j->augment, o->augment, j->m->input.height, j->m->input.width);
 }
 
 /* ---- data and model ---------------------------------------------------------------------------------------------- */

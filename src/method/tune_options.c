@@ -12,6 +12,7 @@ enum kind { TEXT, INT, LONG, REAL, SWITCH, BYTES, SEED };
 typedef struct key {
     const char *name;
     const char *words; /* of TEXT: the choices, or NULL for any text */
+    fet_status (*check)(const char *value); /* of TEXT: whether it can be read; or NULL */
     size_t offset;
     double low, high; /* of numbers; low is left out of the range where `open` */
     double zero;      /* what 0 is stored as, where a stored 0 means "default" */
@@ -20,6 +21,14 @@ typedef struct key {
     bool minus; /* a negative value stands for a default */
     bool place; /* says where things lie, not what is done: a resume may give another */
 } key;
+
+/* As far as it can be said before the size of the pictures is known. */
+static fet_status check_augment(const char *value)
+{
+    fet__augment_plan plan;
+
+    return fet__augment_parse(&plan, value, 0, 0);
+}
 
 #define AT(member) offsetof(fet_tune_options, member)
 static const key keys[] = {
@@ -50,7 +59,7 @@ static const key keys[] = {
     {.name = "clip", .kind = REAL, .offset = AT(clip), .low = 0, .high = 1e9},
     {.name = "smoothing", .kind = REAL, .offset = AT(smoothing), .low = 0, .high = 0.999999},
     {.name = "drop-path", .kind = REAL, .offset = AT(drop_path), .low = 0, .high = 0.999999},
-    {.name = "augment", .kind = TEXT, .offset = AT(augment), .words = "none light strong"},
+    {.name = "augment", .kind = TEXT, .offset = AT(augment), .check = check_augment},
     {.name = "drop-last", .kind = SWITCH, .offset = AT(drop_last)},
     {.name = "eval-every", .kind = LONG, .offset = AT(eval_every), .low = 1, .high = 1e9},
     {.name = "save-every", .kind = REAL, .offset = AT(save_every), .low = 0, .high = 1e9, .open = true},
@@ -143,6 +152,8 @@ static fet_status set_text(fet_tune_options *o, const key *k, const char *value)
 {
     if (k->words && !among(k->words, value))
         return FET_FAIL(FET_E_ARG, "%s '%s' is none of: %s", k->name, fet__show(value), k->words);
+    if (k->check && k->check(value) != FET_OK)
+        return FET_E_ARG;
     *(const char **)slot(o, k) = value;
     return FET_OK;
 }
@@ -438,14 +449,17 @@ static fet_status check_numbers(const fet_tune_options *o)
     for (i = 0; i < FET_COUNT(keys); i++) {
         const key *k = &keys[i];
         const void *p = peek(o, k);
+        const char *text = k->kind == TEXT ? *(const char *const *)p : NULL;
         double v = k->kind == REAL ? *(const double *)p : k->kind == INT ? *(const int *)p : 0;
         if (k->kind == LONG || k->kind == BYTES)
             v = (double)*(const int64_t *)p;
         /* 0 stands for a default everywhere, a negative value here and there; text never gives them. */
         if (isnan(v) || v > k->high || (v < 0 && !k->minus))
             return FET_FAIL(FET_E_ARG, "%s %g is out of range", k->name, v);
-        if (k->kind == TEXT && k->words && *(const char *const *)p && !among(k->words, *(const char *const *)p))
-            return FET_FAIL(FET_E_ARG, "%s '%s' is none of: %s", k->name, fet__show(*(const char *const *)p), k->words);
+        if (text && k->words && !among(k->words, text))
+            return FET_FAIL(FET_E_ARG, "%s '%s' is none of: %s", k->name, fet__show(text), k->words);
+        if (text && k->check && k->check(text) != FET_OK)
+            return FET_E_ARG;
     }
     return FET_OK;
 }

@@ -24,6 +24,10 @@ void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_
         memcpy(s->images, b->images, (size_t)batch * (size_t)image_values * sizeof(float));
     if (s->labels)
         memcpy(s->labels, b->labels, (size_t)batch * sizeof(int32_t));
+    if (s->labels2 && b->labels2)
+        memcpy(s->labels2, b->labels2, (size_t)batch * sizeof(int32_t));
+    if (s->own && b->own)
+        memcpy(s->own, b->own, (size_t)batch * sizeof(float));
 }
 
 /* The loader puts the next readable picture where one cannot be read. Here that place is left out: label -1 counts nowhere. */

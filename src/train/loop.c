@@ -310,6 +310,7 @@ static fet_status open_program(loop *l)
 {
     fet__step_options step = {.batch = l->o->batch,
                               .train = true,
+                              .mix = fet__augment_mixes(l->o->augment),
                               .smoothing = l->o->smoothing,
                               .drop_path = l->o->drop_path,
                               .optimizer = &l->o->optimizer,

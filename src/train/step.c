@@ -5,13 +5,29 @@
 #include <string.h>
 
 /* Mean over the samples that have a label: the last batch of an epoch is filled up with label -1, which gives loss 0. */
-static fet__node *mean_loss(fet__graph *g, fet__node *logits, fet__node *labels, double smoothing)
+static fet__node *mean_loss(fet__graph *g, fet__node *each, fet__node *labels)
 {
-    fet__node *each = fet__cross_entropy(g, logits, labels, smoothing), *valid, *count;
+    fet__node *valid, *count;
 
     valid = fet__compare(g, FET__GE, fet__cast(g, labels, FET_F32), fet__scalar(g, FET_F32, 0));
     count = fet__binary(g, FET__OP_MAX, fet__sum_all(g, valid), fet__scalar(g, FET_F32, 1));
     return fet__div(g, fet__sum_all(g, each), count);
+}
+
+/* A picture that two were mixed into: own CE(label) + (1 - own) CE(labels2). Cross-entropy is linear in its target, so this is
+ * the loss of the mixed soft target, smoothing included. */
+static fet__node *loss_of(fet__graph *g, fet__node *logits, fet__node *labels, const fet__step_options *o)
+{
+    fet__node *each = fet__cross_entropy(g, logits, labels, o->smoothing), *labels2, *own, *second;
+
+    if (!o->mix)
+        return mean_loss(g, each, labels);
+    labels2 = fet__input(g, "labels2", FET_I32, FET_SHAPE(o->batch));
+    own = fet__input(g, "own", FET_F32, FET_SHAPE(o->batch));
+    second = fet__cross_entropy(g, logits, labels2, o->smoothing);
+    /* second + own (each - second) */
+    each = fet__add(g, second, fet__mul(g, own, fet__sub(g, each, second)));
+    return mean_loss(g, each, labels);
 }
 
 static fet_status collect(fet__step *s, fet__model *m)
@@ -72,7 +88,7 @@ static fet_status build(fet__step *s, fet__model *m, const fet__step_options *o)
         st = o->train ? FET_FAIL(FET_E_ARG, "the model has no head to train") : FET_OK;
         goto done;
     }
-    loss = mean_loss(s->graph, logits, labels, o->smoothing);
+    loss = loss_of(s->graph, logits, labels, o);
     fet__output(s->graph, "logits", logits);
     fet__output(s->graph, "loss", loss);
     FET_TRY(fet__graph_status(s->graph));
@@ -114,6 +130,8 @@ static void bind_program(fet__step *s)
     s->images = fet__program_input(s->program, "images");
     s->labels = fet__program_input(s->program, "labels");
     s->step = fet__program_input(s->program, "step");
+    s->labels2 = fet__program_input(s->program, "labels2");
+    s->own = fet__program_input(s->program, "own");
     s->loss = fet__program_output(s->program, "loss");
     s->logits = fet__program_output(s->program, "logits");
     s->features = fet__program_output(s->program, "features");

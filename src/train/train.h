@@ -50,19 +50,23 @@ double fet__schedule_at(const fet__schedule *s, double t);
 typedef struct fet__step_options {
     int batch; /* images of one run */
     bool train;
+    bool mix; /* training pictures have two labels each, with shares: batches of a plan that mixes */
     double smoothing, drop_path;
     const fet__optimizer_options *optimizer; /* NULL: evaluation */
     int64_t memory;
     bool check_finite, reference;
     uint64_t seed;
 } fet__step_options;
-/* Inputs: "images" [B,H,W,3], "labels" i32 [B], "step" i32 (training), optimiser scalars. Outputs: "loss" (mean over labels >= 0), "logits",
+/* Inputs: "images" [B,H,W,3], "labels" i32 [B], with `mix` "labels2" i32 [B] and "own" [B] (share of the first label), "step" i32
+ * (training), optimiser scalars. Outputs: "loss" (mean over labels >= 0), "logits",
  * "features", and in training "grad_norm". */
 typedef struct fet__step {
     fet__graph *graph;
     fet__program *program;
     float *images;
     int32_t *labels, *step;
+    int32_t *labels2; /* NULL without mixing, as `own` */
+    float *own;
     const float *loss, *logits, *features, *grad_norm;
     int trainable; /* tensors */
     int64_t trainable_values;
@@ -107,7 +111,7 @@ typedef struct fet__loop_options {
         schedule_per_epoch; /* t is the epoch, as in the reference recipes; false: t in fractions of an epoch at each step */
     bool schedule_lag;      /* with it: epoch e runs at the rate of epoch max(e - 1, 0) (methods/hydra.md 4.4) */
     fet__optimizer_options optimizer;
-    fet__augment augment;
+    const fet__augment_plan *augment; /* NULL: none */
     bool drop_last;     /* leave out an epoch's last incomplete batch */
     int64_t eval_every; /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     double smoothing, drop_path;

@@ -96,7 +96,7 @@ usage "--tolerance 'x'" merge --model m --adapter a --out o --tolerance x
     usage "epochs '0'" $tune --epochs 0
     usage "steps '0'" $tune --steps 0
     usage "schedule 'cosin'" $tune --schedule cosin
-    usage "augment 'some'" $tune --augment some
+    usage "augment 'some': at character 1: unknown word 'some'" $tune --augment some
     usage "memory '12Q'" $tune --memory 12Q
     usage "drop-path '1'" $tune --drop-path 1
     usage "mean '1,2'" $tune --mean 1,2

@@ -38,8 +38,18 @@ static void spoil(int i)
     fixture_text(name, "not an image");
 }
 
-static fet__loader_options options(fet__augment a, int threads)
+/* Every kind of augmentation there is, beside the named ones. */
+static const char *const specs[] = {"none", "light", "strong",
+                                    "strong+vflip+turn=0.5+gray=0.3+blur=0.5,sigma=0.1-1+rand-m9-mstd0.5-inc1+"
+                                    "rand-bins:m=5+erase=0.7+mixup=0.8+cutmix=1",
+                                    "crop:pad=3,mode=reflect+flip+erase-reid+mixup=0.2+mix:p=0.7,partner=shuffled"};
+
+static fet__loader_options options(const char *spec, int threads)
 {
+    static fet__augment_plan plans[8];
+    static int next_plan;
+    fet__augment_plan *plan = &plans[next_plan++ % 8];
+    EXPECT_OK(fet__augment_parse(plan, spec, SIDE, SIDE));
     return (fet__loader_options){.preprocess = {.height = SIDE,
                                                 .width = SIDE,
                                                 .mean = {0.5f, 0.5f, 0.5f},
@@ -47,7 +57,7 @@ static fet__loader_options options(fet__augment a, int threads)
                                                 .filter = FET__BILINEAR,
                                                 .crop_pct = 0.9},
                                  .batch = BATCH,
-                                 .augment = a,
+                                 .augment = plan,
                                  .shuffle = true,
                                  .seed = 3,
                                  .threads = threads};
@@ -103,7 +113,7 @@ static int run_epoch(uint64_t *hash, fet__loader *l, int64_t epoch, int64_t firs
 static void every_sample_once(void **state)
 {
     (void)state;
-    fet__loader_options o = options(FET__AUGMENT_NONE, 2);
+    fet__loader_options o = options("none", 2);
     fet__loader *l = create(&o);
     const fet__batch *b;
     int seen[COUNT] = {0}, total = 0, in_place = 0;
@@ -117,7 +127,7 @@ static void every_sample_once(void **state)
             seen[b->index[i]]++;
             in_place += b->index[i] == total;
             assert_int_equal(b->labels[i], samples[b->index[i]].label);
-            EXPECT_OK(fet__preprocess_file(alone, samples[b->index[i]].path, &o.preprocess, FET__AUGMENT_NONE, NULL));
+            EXPECT_OK(fet__preprocess_file(alone, samples[b->index[i]].path, &o.preprocess, NULL, NULL));
             assert_memory_equal(b->images + i * FLOATS, alone, FLOATS * sizeof *alone);
         }
         for (int i = b->count; i < BATCH; i++) {
@@ -137,7 +147,7 @@ static void every_sample_once(void **state)
 static void drop_last_and_no_shuffle(void **state)
 {
     (void)state;
-    fet__loader_options o = options(FET__AUGMENT_NONE, 2);
+    fet__loader_options o = options("none", 2);
     const fet__batch *b;
     int at = 0;
     o.drop_last = true;
@@ -155,7 +165,7 @@ static void drop_last_and_no_shuffle(void **state)
 static void batch_larger_than_the_data(void **state)
 {
     (void)state;
-    fet__loader_options o = options(FET__AUGMENT_NONE, 3);
+    fet__loader_options o = options("none", 3);
     o.batch = 100;
     fet__loader *l = create(&o);
     EXPECT_OK(fet__loader_start(l, 0, 0));
@@ -172,10 +182,10 @@ static void threads_and_prefetch_do_not_matter(void **state)
 {
     (void)state;
     static const int threads[] = {1, 2, 7}, prefetch[] = {0, 1, 4};
-    for (int a = FET__AUGMENT_NONE; a <= FET__AUGMENT_STRONG; a++) {
+    for (size_t a = 0; a < FET_COUNT(specs); a++) {
         uint64_t want[2][5], got[5];
         for (size_t i = 0; i < FET_COUNT(threads); i++) {
-            fet__loader_options o = options((fet__augment)a, threads[i]);
+            fet__loader_options o = options(specs[a], threads[i]);
             o.prefetch = prefetch[i];
             fet__loader *l = create(&o);
             for (int epoch = 0; epoch < 2; epoch++) {
@@ -194,7 +204,7 @@ static void resuming_equals_going_on(void **state)
     (void)state;
     for (int spoiled = 0; spoiled < 2; spoiled++) {
         uint64_t whole[5], part[5];
-        fet__loader_options o = options(FET__AUGMENT_STRONG, 2);
+        fet__loader_options o = options("strong", 2);
         fet__loader *l = create(&o);
         run_epoch(part, l, 0, 0);
         run_epoch(whole, l, 1, 0);
@@ -218,10 +228,10 @@ static void cache_does_not_matter(void **state)
 {
     (void)state;
     static const int64_t limits[] = {0, 5000, 1 << 20};
-    for (int a = FET__AUGMENT_NONE; a <= FET__AUGMENT_STRONG; a++) {
+    for (size_t a = 0; a < FET_COUNT(specs); a++) {
         uint64_t want[3][5], got[5];
         for (size_t i = 0; i < FET_COUNT(limits); i++) {
-            fet__loader_options o = options((fet__augment)a, 2);
+            fet__loader_options o = options(specs[a], 2);
             o.cache_bytes = limits[i];
             fet__loader *l = create(&o);
             for (int epoch = 0; epoch < 3; epoch++) {
@@ -239,7 +249,7 @@ static void cache_is_used(void **state)
 {
     (void)state;
     uint64_t first[5], second[5];
-    fet__loader_options o = options(FET__AUGMENT_NONE, 2);
+    fet__loader_options o = options("none", 2);
     o.cache_bytes = 1 << 20;
     o.strict = true;
     o.shuffle = false;
@@ -264,7 +274,7 @@ static void unreadable_are_replaced_by_the_next(void **state)
     spoil(5);
     spoil(36); /* the last: the order goes on at its beginning */
     for (int threads = 1; threads <= 7; threads += 3) {
-        fet__loader_options o = options(FET__AUGMENT_LIGHT, threads);
+        fet__loader_options o = options("light", threads);
         fet__loader *l;
         const fet__batch *b;
         o.shuffle = false;
@@ -295,7 +305,7 @@ static void strict_stops_at_the_batch(void **state)
     spoil(19);
     spoil(30);
     for (int threads = 1; threads <= 7; threads += 3) {
-        fet__loader_options o = options(FET__AUGMENT_NONE, threads);
+        fet__loader_options o = options("none", threads);
         const fet__batch *b;
         o.strict = true;
         o.shuffle = false;
@@ -319,7 +329,7 @@ static void nothing_readable_is_an_error(void **state)
     const fet__batch *b;
     for (int i = 0; i < COUNT; i++)
         spoil(i);
-    fet__loader_options o = options(FET__AUGMENT_STRONG, 2);
+    fet__loader_options o = options("strong", 2);
     fet__loader *l = create(&o);
     EXPECT_OK(fet__loader_start(l, 0, 0));
     EXPECT_FAIL(fet__loader_next(l, &b), FET_E_DATA, "none of the 37 images can be read");
@@ -331,7 +341,7 @@ static void lack_of_memory_is_no_bad_image(void **state)
 {
     (void)state;
     const fet__batch *b;
-    fet__loader_options o = options(FET__AUGMENT_STRONG, 1);
+    fet__loader_options o = options("strong", 1);
     fet__loader *l = create(&o);
     int failures = 0;
     for (uint64_t n = 1; n < 40; n++) {
@@ -364,7 +374,7 @@ static void lack_of_memory_is_no_bad_image(void **state)
 static void stopping_in_every_state(void **state)
 {
     (void)state;
-    fet__loader_options o = options(FET__AUGMENT_STRONG, 3);
+    fet__loader_options o = options("strong", 3);
     uint64_t want[5], got[5];
     fet__loader *l = create(&o);
     run_epoch(want, l, 4, 0);
@@ -397,7 +407,7 @@ static double cpu_seconds(void)
 static void waiting_takes_no_time(void **state)
 {
     (void)state;
-    fet__loader_options o = options(FET__AUGMENT_NONE, 4);
+    fet__loader_options o = options("none", 4);
     fet__loader *l = create(&o);
     EXPECT_OK(fet__loader_start(l, 0, 0));
     next(l);
@@ -414,7 +424,7 @@ static void refused(void **state)
     fet__loader *l = NULL;
 #define REFUSED(code, change, part)                                                                                    \
     do {                                                                                                               \
-        fet__loader_options o = options(FET__AUGMENT_NONE, 1);                                                         \
+        fet__loader_options o = options("none", 1);                                                                    \
         int count = COUNT;                                                                                             \
         change;                                                                                                        \
         EXPECT_FAIL(fet__loader_create(&l, samples, count, &o), code, part);                                           \
@@ -425,13 +435,12 @@ static void refused(void **state)
     REFUSED(FET_E_ARG, o.threads = -1, "-1 loader threads");
     REFUSED(FET_E_ARG, o.prefetch = -1, "-1 batches");
     REFUSED(FET_E_ARG, o.cache_bytes = -1, "-1 bytes");
-    REFUSED(FET_E_ARG, o.augment = (fet__augment)9, "augmentation 9");
     REFUSED(FET_E_ARG, o.preprocess.height = 0, "0 x 16");
     REFUSED(FET_E_DATA, (o.drop_last = true, o.batch = 38), "do not fill one batch of 38");
     REFUSED(FET_E_NOMEM, (o.batch = INT32_MAX, o.preprocess.height = 16384, o.preprocess.width = 16384),
             "2147483647 images");
 #undef REFUSED
-    fet__loader_options o = options(FET__AUGMENT_NONE, 1);
+    fet__loader_options o = options("none", 1);
     l = create(&o);
     EXPECT_FAIL(fet__loader_start(l, -1, 0), FET_E_ARG, "epoch -1");
     EXPECT_FAIL(fet__loader_start(l, 0, 6), FET_E_ARG, "batch 6 is not in 0..5");

@@ -20,11 +20,15 @@ static fet__rng rng_of(uint64_t i)
     return (fet__rng){.seed = 5, .next = i << 24, .stream = 1};
 }
 
-static float *process(const char *name, const fet__preprocess *p, fet__augment a, uint64_t draw)
+static const char *const named[] = {"none", "light", "strong"};
+
+static float *process(const char *name, const fet__preprocess *p, const char *spec, uint64_t draw)
 {
+    fet__augment_plan a;
+    EXPECT_OK(fet__augment_parse(&a, spec, p->height, p->width));
     float *out = calloc((size_t)p->height * p->width * 3, sizeof *out);
     fet__rng r = rng_of(draw);
-    EXPECT_OK(fet__preprocess_file(out, fixture_path(name), p, a, &r));
+    EXPECT_OK(fet__preprocess_file(out, fixture_path(name), p, &a, &r));
     return out;
 }
 
@@ -47,13 +51,13 @@ static void same_size_is_only_normalised(void **state)
     fet__preprocess p = settings(8, 8, 0);
     fixture_picture("x.ppm", 8, 8, 1);
     fet__image im = read_image("x.ppm");
-    float *out = process("x.ppm", &p, FET__AUGMENT_NONE, 0);
+    float *out = process("x.ppm", &p, "none", 0);
     expect_pixels(out, &im);
     free(out);
     p.crop_pct = 1;
     p.mean[1] = 0.5f;
     p.std[1] = 0.25f;
-    out = process("x.ppm", &p, FET__AUGMENT_NONE, 0);
+    out = process("x.ppm", &p, "none", 0);
     assert_true(out[0] == (float)im.pixels[0] / 255.0f);
     assert_true(out[1] == ((float)im.pixels[1] / 255.0f - 0.5f) / 0.25f);
     free(out);
@@ -69,13 +73,13 @@ static void evaluation_crop(void **state)
     im = read_image("x.ppm");
     EXPECT_OK(fet__image_resize(&scaled, &im, 0, 0, 50, 81, 32, 32 * 81 / 50, FET__BICUBIC));
     EXPECT_OK(fet__image_center_crop(&crop, &scaled, 28, 28));
-    float *out = process("x.ppm", &p, FET__AUGMENT_NONE, 0);
+    float *out = process("x.ppm", &p, "none", 0);
     expect_pixels(out, &crop);
     free(out);
     fet__image_fini(&scaled);
     p = settings(20, 30, 0); /* exactly, aspect not kept */
     EXPECT_OK(fet__image_resize(&scaled, &im, 0, 0, 50, 81, 20, 30, FET__BICUBIC));
-    out = process("x.ppm", &p, FET__AUGMENT_NONE, 0);
+    out = process("x.ppm", &p, "none", 0);
     expect_pixels(out, &scaled);
     free(out);
     fet__image_fini(&scaled);
@@ -83,7 +87,7 @@ static void evaluation_crop(void **state)
     p = settings(20, 10, 1); /* covers 20 x 10: 50 x 81 becomes 20 x 32 */
     EXPECT_OK(fet__image_resize(&scaled, &im, 0, 0, 50, 81, 20, 32, FET__BICUBIC));
     EXPECT_OK(fet__image_center_crop(&crop, &scaled, 20, 10));
-    out = process("x.ppm", &p, FET__AUGMENT_NONE, 0);
+    out = process("x.ppm", &p, "none", 0);
     expect_pixels(out, &crop);
     free(out);
     fet__image_fini(&scaled);
@@ -97,18 +101,18 @@ static void extreme_sizes(void **state)
     fet__preprocess p = settings(24, 24, 0.875);
     fixture_picture("dot.ppm", 1, 1, 1);
     fixture_picture("line.ppm", 1, 20000, 2);
-    for (int a = FET__AUGMENT_NONE; a <= FET__AUGMENT_STRONG; a++) {
-        free(process("dot.ppm", &p, (fet__augment)a, 0));
-        free(process("line.ppm", &p, (fet__augment)a, 0));
+    for (size_t a = 0; a < FET_COUNT(named); a++) {
+        free(process("dot.ppm", &p, named[a], 0));
+        free(process("line.ppm", &p, named[a], 0));
     }
     p = settings(512, 256, 1); /* 20000 x 512 times 512 would be 5 billion pixels */
     fet__rng r = rng_of(0);
     float *out = calloc(512 * 256 * 3, sizeof *out);
-    EXPECT_FAIL(fet__preprocess_file(out, fixture_path("line.ppm"), &p, FET__AUGMENT_NONE, &r), FET_E_FORMAT,
-                "line.ppm", "1 x 20000", "over the limit");
+    EXPECT_FAIL(fet__preprocess_file(out, fixture_path("line.ppm"), &p, NULL, &r), FET_E_FORMAT, "line.ppm",
+                "1 x 20000", "over the limit");
     p.max_pixels = 100;
-    EXPECT_FAIL(fet__preprocess_file(out, fixture_path("line.ppm"), &p, FET__AUGMENT_NONE, &r), FET_E_FORMAT,
-                "line.ppm", "limit of 100");
+    EXPECT_FAIL(fet__preprocess_file(out, fixture_path("line.ppm"), &p, NULL, &r), FET_E_FORMAT, "line.ppm",
+                "limit of 100");
     free(out);
 }
 
@@ -121,7 +125,7 @@ static void light_shifts_small_images(void **state)
     fet__image im = read_image("x.ppm");
     int flipped = 0, moved = 0;
     for (uint64_t draw = 0; draw < 200; draw++) {
-        float *out = process("x.ppm", &p, FET__AUGMENT_LIGHT, draw);
+        float *out = process("x.ppm", &p, "light", draw);
         int found = 0;
         for (int k = 0; k < 5 * 5 * 2; k++) {
             int dy = k % 5 - 2, dx = k / 5 % 5 - 2, flip = k / 25, same = 1;
@@ -149,12 +153,12 @@ static void chance_is_repeatable(void **state)
 {
     (void)state;
     fixture_picture("x.ppm", 90, 120, 4);
-    for (int a = FET__AUGMENT_LIGHT; a <= FET__AUGMENT_STRONG; a++) {
+    for (size_t a = 1; a < FET_COUNT(named); a++) {
         for (int size = 32; size <= 80; size += 48) {
             fet__preprocess p = settings(size, size, 0.9);
             size_t bytes = (size_t)size * size * 3 * sizeof(float);
-            float *x = process("x.ppm", &p, (fet__augment)a, 1), *y = process("x.ppm", &p, (fet__augment)a, 1);
-            float *z = process("x.ppm", &p, (fet__augment)a, 2);
+            float *x = process("x.ppm", &p, named[a], 1), *y = process("x.ppm", &p, named[a], 1);
+            float *z = process("x.ppm", &p, named[a], 2);
             assert_memory_equal(x, y, bytes);
             assert_true(memcmp(x, z, bytes) != 0);
             for (int i = 0; i < size * size * 3; i++)
@@ -171,7 +175,7 @@ static void refuse_file(const char *name, fet_status code, const char *part)
     float out[8 * 8 * 3];
     fet__preprocess p = settings(8, 8, 0);
     fet__rng r = rng_of(0);
-    EXPECT_FAIL(fet__preprocess_file(out, fixture_path(name), &p, FET__AUGMENT_NONE, &r), code, name, part);
+    EXPECT_FAIL(fet__preprocess_file(out, fixture_path(name), &p, NULL, &r), code, name, part);
 }
 
 static void no_images(void **state)
@@ -207,7 +211,7 @@ static void refused_settings(void **state)
     do {                                                                                                               \
         fet__preprocess p = settings(1, 1, 0);                                                                         \
         change;                                                                                                        \
-        EXPECT_FAIL(fet__preprocess_file(out, fixture_path("x.ppm"), &p, FET__AUGMENT_NONE, &r), FET_E_ARG, part);     \
+        EXPECT_FAIL(fet__preprocess_file(out, fixture_path("x.ppm"), &p, NULL, &r), FET_E_ARG, part);                  \
     } while (0)
     REFUSED(p.height = 0, "0 x 1");
     REFUSED(p.width = -3, "-3");
@@ -220,9 +224,6 @@ static void refused_settings(void **state)
     REFUSED(p.filter = (fet__filter)77, "77");
     REFUSED(p.max_pixels = -1, "-1");
 #undef REFUSED
-    fet__augment a;
-    assert_true(fet__augment_parse("light", &a) && a == FET__AUGMENT_LIGHT);
-    assert_false(fet__augment_parse("heavy", &a));
 }
 
 int main(void)

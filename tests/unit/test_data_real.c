@@ -49,7 +49,9 @@ static void cifar(void **state)
         assert_true(fabs(std[c] - (double[]){0.247, 0.243, 0.262}[c]) < 0.03);
     }
 
-    fet__loader_options o = {.preprocess = p, .batch = 64, .augment = FET__AUGMENT_LIGHT, .shuffle = true};
+    fet__augment_plan light;
+    EXPECT_OK(fet__augment_parse(&light, "light", p.height, p.width));
+    fet__loader_options o = {.preprocess = p, .batch = 64, .augment = &light, .shuffle = true};
     for (int cached = 0; cached < 2; cached++) {
         fet__loader *l;
         const fet__batch *b;
