@@ -24,9 +24,16 @@ typedef struct fet__adapter_class {
     fet__hooks hooks;                         /* user is the fet__adapter */
     bool (*trains)(const fet__adapter *a,
                    const fet__param *p); /* base parameters that train besides the head; NULL: none */
+    /* Before trains() is asked: what depends on all names (which block is the last). NULL: nothing does. */
+    fet_status (*survey)(fet__adapter *a, const fet__params *store);
+    int site;   /* kind of site that `at` names: FET__SITE_LINEAR (0) or FET__SITE_RESIDUAL */
+    int branch; /* of residual sites: only FET__BRANCH_MLP or FET__BRANCH_ATTENTION; FET__BRANCH_OTHER (0): any */
     /* Write the site's branches into its plain weights (double arithmetic) and drop its adapter parameters. A bias that the layer lacks is
      * added. NULL: the adapter does not merge, for the reason in `merge_refusal`; selection-only adapters merge trivially (nothing to do). */
     fet_status (*merge)(fet__adapter *a, fet__params *store, const fet__site *s);
+    /* For modules that no plain weight can take in: write the site's module in its fused form, under the names of fet__adapter_name with
+     * `fused` set, as parameters of the model. The adapter then stays with the model for ever and its hooks build that form. */
+    fet_status (*fuse)(fet__adapter *a, fet__params *store, const fet__site *s);
     const char *merge_refusal;
 } fet__adapter_class;
 
@@ -36,6 +43,7 @@ struct fet__adapter {
     char **values;    /* one per option, in the order of the class */
     char *spec;       /* canonical "hydra:at=mlp.fc2,rank=2,..." with every option */
     fet__hooks hooks; /* the class's, with user set */
+    int fused;        /* 0: attached; n > 0: the n-th module that is part of the model, in its fused form */
     int used;         /* sites it acted on while the last graph was built */
 };
 
@@ -50,13 +58,18 @@ const char *fet__adapter_value(const fet__adapter *a, const char *key);
 fet_status fet__adapter_int(const fet__adapter *a, const char *key, int64_t low, int64_t high, int64_t *out);
 fet_status fet__adapter_double(const fet__adapter *a, const char *key, double low, double high, double *out);
 fet_status fet__adapter_bool(const fet__adapter *a, const char *key, bool *out);
+/* The index of an option's value among `words` (ended by NULL); the message lists them. */
+fet_status fet__adapter_word(const fet__adapter *a, const char *key, const char *const *words, int *out);
+/* Whether the adapter acts at this site: of its kind and branch, and named by `at`. */
+bool fet__adapter_acts(const fet__adapter *a, const fet__site *s);
 
 /* Mark what trains in `store`: the adapter's own parameters, those that class->trains selects, and `head_prefix`.*  */
 fet_status fet__adapter_select(fet__adapter *a, fet__params *store, const char *head_prefix);
 /* After a graph was built with the adapter's hooks: FET_E_NOMATCH naming `at` and some layer names when it acted nowhere though it should. */
 fet_status fet__adapter_check_used(const fet__adapter *a, const fet__build *b);
-/* Merge all sites in `sites`. */
-fet_status fet__adapter_merge(fet__adapter *a, fet__params *store, const fet__site *sites, int count,
+/* Merge, or fuse, all sites in `sites`; the adapter's own parameters are then gone from the store. `number` is what a->fused becomes
+ * where the class fuses. */
+fet_status fet__adapter_merge(fet__adapter *a, fet__params *store, const fet__site *sites, int count, int number,
                               fet__text *merged);
 
 /* ---- lowrank.c: the branches that hydra, lora and seqlora share (methods/hydra.md section 1) ------------------- */

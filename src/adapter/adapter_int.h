@@ -4,11 +4,16 @@
 
 #include "adapter/adapter.h"
 
-extern const fet__adapter_class fet__adapter_hydra;   /* hydra.c */
-extern const fet__adapter_class fet__adapter_lora;    /* lora.c */
-extern const fet__adapter_class fet__adapter_seqlora; /* lora.c */
-extern const fet__adapter_class fet__adapter_bitfit;  /* selection.c */
-extern const fet__adapter_class fet__adapter_linear;  /* selection.c */
-extern const fet__adapter_class fet__adapter_full;    /* selection.c */
+extern const fet__adapter_class fet__adapter_hydra;       /* hydra.c */
+extern const fet__adapter_class fet__adapter_lora;        /* lora.c */
+extern const fet__adapter_class fet__adapter_seqlora;     /* lora.c */
+extern const fet__adapter_class fet__adapter_bitfit;      /* selection.c */
+extern const fet__adapter_class fet__adapter_mona;        /* mona.c; its module: mona_int.h */
+extern const fet__adapter_class fet__adapter_adapter;     /* houlsby.c */
+extern const fet__adapter_class fet__adapter_adaptformer; /* adaptformer.c */
+extern const fet__adapter_class fet__adapter_norm;        /* selection.c */
+extern const fet__adapter_class fet__adapter_partial1;    /* selection.c */
+extern const fet__adapter_class fet__adapter_linear;      /* selection.c */
+extern const fet__adapter_class fet__adapter_full;        /* selection.c */
 
 #endif

@@ -8,13 +8,10 @@
 
 #define OPTION_LIMIT 64 /* options, or presets, of one adapter */
 
-const fet__adapter_class *const fet__adapter_classes[] = {&fet__adapter_hydra,
-                                                          &fet__adapter_lora,
-                                                          &fet__adapter_seqlora,
-                                                          &fet__adapter_bitfit,
-                                                          &fet__adapter_linear,
-                                                          &fet__adapter_full,
-                                                          NULL};
+const fet__adapter_class *const fet__adapter_classes[] = {
+    &fet__adapter_hydra,    &fet__adapter_lora,        &fet__adapter_seqlora, &fet__adapter_mona,
+    &fet__adapter_adapter,  &fet__adapter_adaptformer, &fet__adapter_bitfit,  &fet__adapter_norm,
+    &fet__adapter_partial1, &fet__adapter_linear,      &fet__adapter_full,    NULL};
 
 static int option_count(const fet__adapter_class *c)
 {
@@ -255,11 +252,37 @@ fet_status fet__adapter_bool(const fet__adapter *a, const char *key, bool *out)
     return FET_OK;
 }
 
+fet_status fet__adapter_word(const fet__adapter *a, const char *key, const char *const *words, int *out)
+{
+    const char *s = fet__adapter_value(a, key);
+    fet__text list = {0};
+    fet_status st;
+    int i;
+
+    for (i = 0; words[i]; i++) {
+        if (strcmp(s, words[i]) == 0) {
+            *out = i;
+            fet__text_fini(&list);
+            return FET_OK;
+        }
+        fet__text_printf(&list, "%s%s", i ? ", " : "", words[i]);
+    }
+    st = FET_FAIL(FET_E_ARG, "adapter '%s': %s=%s is none of %s", a->class_->name, key, fet__show(s),
+                  list.s ? list.s : "");
+    fet__text_fini(&list);
+    return st;
+}
+
 fet_status fet__adapter_select(fet__adapter *a, fet__params *store, const char *head_prefix)
 {
     size_t length = strlen(head_prefix);
     int i, n = fet__params_count(store);
+    fet_status st = FET_OK;
 
+    if (a && a->class_->survey)
+        st = a->class_->survey(a, store);
+    if (st != FET_OK)
+        return st;
     for (i = 0; i < n; i++) {
         fet__param *p = fet__params_at(store, i);
         bool head = length && strncmp(p->name, head_prefix, length) == 0 && p->name[length] == '.';
@@ -281,13 +304,23 @@ static bool site_matches(const char *pattern, const fet__site *s)
     return false;
 }
 
+static bool site_fits(const fet__adapter_class *c, const fet__site *s)
+{
+    return (int)s->kind == c->site && (c->branch == FET__BRANCH_OTHER || (int)s->branch == c->branch);
+}
+
+bool fet__adapter_acts(const fet__adapter *a, const fet__site *s)
+{
+    return site_fits(a->class_, s) && site_matches(fet__adapter_value(a, "at"), s);
+}
+
 /* Some layer names for a message: those of the first block tell the pattern of all. */
-static void some_names(const fet__build *b, fet__text *t)
+static void some_names(const fet__adapter *a, const fet__build *b, fet__text *t)
 {
     int i, shown = 0;
 
     for (i = 0; i < b->site_count && shown < 8; i++)
-        if (b->sites[i].kind == FET__SITE_LINEAR)
+        if (site_fits(a->class_, &b->sites[i]))
             fet__text_printf(t, "%s%s", shown++ ? ", " : "", b->sites[i].name);
 }
 
@@ -300,10 +333,10 @@ static fet_status no_match(const fet__adapter *a, const fet__build *b, const cha
 
     for (i = 0; i < b->site_count; i++)
         other = other || site_matches(pattern, &b->sites[i]);
-    some_names(b, &names);
-    st = FET_FAIL(FET_E_NOMATCH, "adapter '%s': at=%s matches no linear layer%s; layers are for example %s",
-                  a->class_->name, fet__show(pattern), other ? " (it names a layer of another kind)" : "",
-                  names.s ? names.s : "(none)");
+    some_names(a, b, &names);
+    st = FET_FAIL(FET_E_NOMATCH, "adapter '%s': at=%s matches no %s%s; there are for example %s", a->class_->name,
+                  fet__show(pattern), a->class_->site == FET__SITE_LINEAR ? "linear layer" : "place that it can take",
+                  other ? " (it names a layer of another kind)" : "", names.s ? names.s : "(none)");
     fet__text_fini(&names);
     return st;
 }
@@ -322,7 +355,7 @@ fet_status fet__adapter_check_used(const fet__adapter *a, const fet__build *b)
         bool found = false;
         int i;
         for (i = 0; i < b->site_count && !found; i++)
-            found = b->sites[i].kind == FET__SITE_LINEAR && site_matches(pattern, &b->sites[i]);
+            found = site_fits(a->class_, &b->sites[i]) && site_matches(pattern, &b->sites[i]);
         if (!found)
             st = no_match(a, b, pattern);
     }
@@ -332,20 +365,27 @@ fet_status fet__adapter_check_used(const fet__adapter *a, const fet__build *b)
     return st;
 }
 
-fet_status fet__adapter_merge(fet__adapter *a, fet__params *store, const fet__site *sites, int count, fet__text *merged)
+static fet_status merge_site(fet__adapter *a, fet__params *store, const fet__site *s, fet__text *merged)
+{
+    fet_status st = a->class_->fuse ? a->class_->fuse(a, store, s) : a->class_->merge(a, store, s);
+
+    if (st == FET_OK)
+        fet__text_printf(merged, "%s\n", s->name);
+    return st;
+}
+
+fet_status fet__adapter_merge(fet__adapter *a, fet__params *store, const fet__site *sites, int count, int number,
+                              fet__text *merged)
 {
     fet_status st = FET_OK;
     int i;
 
     if (a->class_->merge_refusal)
         return FET_FAIL(FET_E_ARG, "adapter '%s' does not merge: %s", a->class_->name, a->class_->merge_refusal);
-    for (i = 0; i < count && a->class_->merge; i++) {
-        const char *at = fet__adapter_value(a, "at");
-        if (sites[i].kind != FET__SITE_LINEAR || !site_matches(at, &sites[i]))
-            continue;
-        FET_TRY(a->class_->merge(a, store, &sites[i]));
-        fet__text_printf(merged, "%s\n", sites[i].name);
-    }
+    a->fused = a->class_->fuse ? number : 0;
+    for (i = 0; i < count && (a->class_->merge || a->class_->fuse); i++)
+        if (fet__adapter_acts(a, &sites[i]))
+            FET_TRY(merge_site(a, store, &sites[i], merged));
     for (i = fet__params_count(store) - 1; i >= 0; i--)
         if (fet__params_at(store, i)->adapter)
             fet__params_remove(store, fet__params_at(store, i));

@@ -17,6 +17,13 @@ static const fet__option lora_options[] = {
     {"init", "kaiming", "of the down projection: normal (0.02), xavier, kaiming; the up projection begins at 0"},
     {0}};
 
+/* The reference forms of methods/mona.md section 4 and methods/hydra.md section 9 (ViT; its nlu form is for query and value too). */
+static const fet__preset lora_presets[] = {
+    {"mona", "at=attn.q+attn.v,rank=64,alpha=1,dropout=0,bias=false,init=kaiming"},
+    {"hydra", "at=attn.q+attn.v,rank=8,dropout=0,bias=false,init=kaiming"},
+    {"nlu", "at=attn.q+attn.v,rank=8,alpha=16,bias=false,init=kaiming"},
+    {0}};
+
 static const fet__option seqlora_options[] = {
     {"at", "mlp.fc2", "layers: glob patterns over their names, joined with +"},
     {"rank", "8", "rank of the branch"},
@@ -77,6 +84,7 @@ done:
 const fet__adapter_class fet__adapter_lora = {.name = "lora",
                                               .help = "a parallel low-rank branch on linear layers; merges",
                                               .options = lora_options,
+                                              .presets = lora_presets,
                                               .config_bytes = sizeof(fet__lowrank),
                                               .configure = lora_configure,
                                               .hooks = {.linear = fet__lowrank_linear},

@@ -78,6 +78,7 @@ static fet__schedule schedule_of(const job *j)
                        .min = o->lr_min,
                        .total = o->schedule_epochs,
                        .warmup_start = o->warmup_start,
+                       .warmup_multiplies = o->warmup_multiply,
                        .gamma = o->gamma};
     double epochs = run_epochs(j);
 
@@ -124,7 +125,9 @@ static fet_status loop_options(job *j, fet__loop_options *out)
     out->optimizer.nesterov = o->nesterov;
     out->optimizer.amsgrad = o->amsgrad;
     out->optimizer.weight_decay = o->wd;
-    out->optimizer.decay_matrices_only = o->no_decay_1d;
+    out->optimizer.no_decay = o->no_decay_1d ? FET__DECAY_MATRICES : FET__DECAY_ALL;
+    if (o->no_decay)
+        fet__decay_rule_parse(o->no_decay, &out->optimizer.no_decay);
     out->optimizer.clip = o->clip;
     return fet__augment_parse(&j->augment, o->augment, j->m->input.height, j->m->input.width);
 }

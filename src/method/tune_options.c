@@ -47,10 +47,12 @@ static const key keys[] = {
     {.name = "nesterov", .kind = SWITCH, .offset = AT(nesterov)},
     {.name = "amsgrad", .kind = SWITCH, .offset = AT(amsgrad)},
     {.name = "no-decay-1d", .kind = SWITCH, .offset = AT(no_decay_1d)},
+    {.name = "no-decay", .kind = TEXT, .offset = AT(no_decay), .words = "none 1d norm+bias cls det seg"},
     {.name = "schedule", .kind = TEXT, .offset = AT(schedule), .words = "cosine step constant"},
     {.name = "warmup", .kind = REAL, .offset = AT(warmup), .low = 0, .high = 1e9, .minus = true},
     {.name = "lr-min", .kind = REAL, .offset = AT(lr_min), .low = 0, .high = 1e6, .minus = true},
     {.name = "warmup-start", .kind = REAL, .offset = AT(warmup_start), .low = 0, .high = 1e6, .minus = true},
+    {.name = "warmup-multiply", .kind = SWITCH, .offset = AT(warmup_multiply)},
     {.name = "schedule-epochs", .kind = REAL, .offset = AT(schedule_epochs), .low = 0, .high = 1e9, .open = true},
     {.name = "schedule-by-epoch", .kind = SWITCH, .offset = AT(schedule_by_epoch)},
     {.name = "schedule-lag", .kind = SWITCH, .offset = AT(schedule_lag)},
@@ -485,6 +487,8 @@ fet_status fet__tune_check(fet_tune_options *o)
     o->warmup_start = o->warmup_start >= 0 ? o->warmup_start : o->lr / 1000;
     o->gamma = o->gamma > 0 ? o->gamma : 0.1;
     o->eval_every = o->eval_every ? o->eval_every : 1;
+    if (o->no_decay && o->no_decay_1d && strcmp(o->no_decay, "1d") != 0)
+        return FET_FAIL(FET_E_ARG, "give no-decay or no-decay-1d, not both");
     if (o->schedule_lag && !o->schedule_by_epoch)
         return FET_FAIL(FET_E_ARG, "schedule-lag needs schedule-by-epoch");
 done:

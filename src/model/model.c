@@ -8,16 +8,17 @@
 fet_status fet__model_build(fet__model *m, fet__build *b, fet__node *images, fet__node **features, fet__node **logits)
 {
     fet_status st;
+    int i;
 
     b->store = m->store;
-    b->hooks = m->adapter ? &m->adapter->hooks : NULL;
+    b->hooks = fet__model_hooks(m);
     b->seed = m->seed;
-    if (m->adapter)
-        m->adapter->used = 0;
     m->arch.class_->build(&m->arch, b, images, features, logits);
     st = fet__graph_status(b->g);
     if (st == FET_OK && m->adapter)
         st = fet__adapter_check_used(m->adapter, b);
+    for (i = 0; i < m->fused_count && st == FET_OK; i++)
+        st = fet__adapter_check_used(m->fused[i], b);
     return st;
 }
 
@@ -362,12 +363,20 @@ fet_status fet__model_merge(fet__model *m, fet__text *merged)
 
     if (!m->adapter)
         return FET_FAIL(FET_E_ARG, "there is no adapter to merge");
+    FET_TRY(fet__fused_room(m));
     FET_TRY(fet__graph_create(&b.g));
     images =
         fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__arch_channels(&m->arch)));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
-    FET_TRY(fet__adapter_merge(m->adapter, m->store, b.sites, b.site_count, merged));
-    fet__adapter_destroy(m->adapter);
+    FET_TRY(fet__adapter_merge(m->adapter, m->store, b.sites, b.site_count, m->fused_count + 1, merged));
+    if (m->adapter->fused) {
+        fet__note("adapter '%s' is no linear change of a layer: it stays in the model in its fused form (metadata "
+                  "fettle.fused)",
+                  m->adapter->class_->name);
+        fet__fused_keep(m, m->adapter);
+    } else {
+        fet__adapter_destroy(m->adapter);
+    }
     m->adapter = NULL;
     m->merged = true;
     m->base_fingerprint[0] = '\0';

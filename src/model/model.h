@@ -21,7 +21,7 @@ typedef struct fet__arch_hints {
     int heads;
     double eps; /* of the norms */
     bool quick_gelu;
-    bool has_input; /* `input` holds what that source does to pictures */
+    bool has_input;           /* `input` holds what that source does to pictures */
     fet__input_spec input;    /* its size is 0 where the tensors tell it */
     const char *input_source; /* where that is written; NULL: it is that family's habit */
 } fet__arch_hints;
@@ -63,6 +63,7 @@ fet_status fet__arch_recognise_hinted(fet__arch *out, const fet__params *store, 
 void fet__arch_fini(fet__arch *a);
 int fet__arch_channels(const fet__arch *a); /* of the input */
 
+#define FET__FUSED_LIMIT 16
 /* ---- model.c: a model in memory ------------------------------------------------------------------------------ */
 typedef struct fet__model {
     fet__arch arch;
@@ -74,8 +75,11 @@ typedef struct fet__model {
     char **classes;
     char *path; /* where it came from; "none" when initialised at random */
     uint64_t seed;
-    fet__adapter *adapter;     /* attached, or NULL; owned */
-    bool merged;               /* an adapter was merged into the weights */
+    fet__adapter *adapter;                 /* attached, or NULL; owned */
+    bool merged;                           /* an adapter was merged into the weights */
+    fet__adapter *fused[FET__FUSED_LIMIT]; /* modules that are part of the model (fused.c); owned */
+    int fused_count;
+    fet__hooks hooks;          /* of the fused modules and the adapter together */
     char base_fingerprint[65]; /* "" until asked for; see fet__model_fingerprint */
     fet__arena arena;
 } fet__model;
@@ -104,7 +108,8 @@ fet_status fet__model_fingerprint(fet__model *m, char hex[65]); /* CLI.md: all b
 fet_status fet__model_save(fet__model *m, const char *path, const fet__meta_pair *more, int more_count);
 /* Trained tensors only, with fettle.adapter metadata; atomic. */
 fet_status fet__model_save_adapter(fet__model *m, const char *path, const fet__meta_pair *more, int more_count);
-/* Merge the attached adapter into the weights and detach it; *merged lists the sites. */
+/* Merge the attached adapter into the weights and detach it; one that no weight can take in stays in the model in its fused form.
+ * *merged lists the sites. */
 fet_status fet__model_merge(fet__model *m, fet__text *merged);
 int64_t fet__model_parameters(const fet__model *m, bool trainable_only);
 

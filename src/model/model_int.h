@@ -48,6 +48,14 @@ typedef struct fet__adapter_meta {
 char *fet__adapter_meta_json(const fet__adapter_meta *m);
 fet_status fet__adapter_meta_parse(const char *json, const char *path, fet__adapter_meta *out);
 
+/* ---- fused.c: modules that are part of the model ------------------------------------------------------------------ */
+const fet__hooks *fet__model_hooks(fet__model *m); /* of all that acts on the model, counted anew; NULL: nothing does */
+fet_status fet__fused_room(const fet__model *m);   /* for one more */
+void fet__fused_keep(fet__model *m, fet__adapter *a); /* takes it over */
+char *fet__fused_json(const fet__model *m);           /* metadata fettle.fused; caller frees; NULL without memory */
+fet_status fet__fused_parse(fet__model *m, const char *json, const char *path);
+void fet__fused_fini(fet__model *m);
+
 /* ---- model.c ------------------------------------------------------------------------------------------------------ */
 /* A head of that size with initial values and without class names. */
 fet_status fet__model_fresh_head(fet__model *m, int count);

@@ -48,7 +48,7 @@ static fet_status read_metadata(fet__model *m, const fet__tensors *t, const char
 {
     const char *classes = fet__tensors_meta(t, "fettle.classes"),
                *preprocess = fet__tensors_meta(t, "fettle.preprocess");
-    const char *text = fet__tensors_meta(t, "fettle.arch");
+    const char *text = fet__tensors_meta(t, "fettle.arch"), *fused = fet__tensors_meta(t, "fettle.fused");
     fet_status st = FET_OK;
 
     m->merged = fet__tensors_meta(t, "fettle.merged") != NULL;
@@ -58,6 +58,8 @@ static fet_status read_metadata(fet__model *m, const fet__tensors *t, const char
         FET_TRY(fet__classes_parse(classes, path, &m->arena, &m->classes, &m->class_count));
     if (preprocess)
         FET_TRY(fet__preprocess_parse(preprocess, path, &m->input));
+    if (fused)
+        FET_TRY(fet__fused_parse(m, fused, path));
 done:
     return st;
 }
@@ -410,6 +412,7 @@ void fet__model_close(fet__model *m)
     if (!m)
         return;
     fet__adapter_destroy(m->adapter);
+    fet__fused_fini(m);
     fet__arch_fini(&m->arch);
     fet__params_destroy(m->store);
     fet__arena_fini(&m->arena);

@@ -44,7 +44,7 @@ static bool of_adapter(const fet__param *p)
 /* What model and adapter files both carry; texts are freed by the caller. */
 typedef struct texts {
     fet__text arch;
-    char *classes, *preprocess, *adapter;
+    char *classes, *preprocess, *adapter, *fused;
 } texts;
 
 static void texts_fini(texts *t)
@@ -53,6 +53,7 @@ static void texts_fini(texts *t)
     fet__free(t->classes);
     fet__free(t->preprocess);
     fet__free(t->adapter);
+    fet__free(t->fused);
 }
 
 static fet_status common(fet__model *m, texts *t, fet__meta_pair *meta, int *n)
@@ -81,6 +82,11 @@ fet_status fet__model_save(fet__model *m, const char *path, const fet__meta_pair
         return FET_FAIL(FET_E_ARG, "adapter '%s' is attached: merge it before the model is saved",
                         m->adapter->class_->name);
     FET_TRY(common(m, &t, meta, &n));
+    if (m->fused_count && !(t.fused = fet__fused_json(m))) {
+        st = FET_E_NOMEM;
+        goto done;
+    }
+    n = add_meta(meta, n, "fettle.fused", t.fused);
     for (i = 0; i < more_count; i++)
         n = add_meta(meta, n, more[i].key, more[i].value);
     FET_TRY(write(m, path, of_model, meta, n));

@@ -133,7 +133,7 @@ static void rmsprop(update *u, fet__node *p, fet__node *grad)
 static void update_one(update *u, fet__node *p, fet__node *grad)
 {
     const fet__optimizer_options *o = u->o;
-    double decay = o->decay_matrices_only && p->shape.rank < 2 ? 0 : o->weight_decay;
+    double decay = fet__decays(o->no_decay, u->store, p->param) ? o->weight_decay : 0;
 
     if (o->kind != FET__ADAMW && decay != 0)
         grad = fet__add(u->g, grad, fet__scale(u->g, p, decay));

@@ -27,6 +27,10 @@ static double decayed(const fet__schedule *s, double t)
 
 double fet__schedule_at(const fet__schedule *s, double t)
 {
+    double ratio = s->base > 0 ? s->warmup_start / s->base : 1;
+
+    if (t < s->warmup && s->warmup_multiplies)
+        return decayed(s, s->prefix ? 0 : t) * (1 - (1 - t / s->warmup) * (1 - ratio));
     if (t < s->warmup)
         return s->warmup_start + t * (s->base - s->warmup_start) / s->warmup;
     return decayed(s, s->prefix ? t - s->warmup : t);

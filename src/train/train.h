@@ -8,6 +8,18 @@
 #include "metric/metric.h"
 #include "model/model.h"
 
+/* ---- decay.c: what weight decay spares --------------------------------------------------------------------------- */
+typedef enum fet__decay_rule {
+    FET__DECAY_ALL,       /* nothing is spared */
+    FET__DECAY_MATRICES,  /* 1d: tensors of rank < 2 are (biases, norms, scales) */
+    FET__DECAY_NORM_BIAS, /* norm+bias: tensors of norms, and every bias */
+    FET__DECAY_CLS,       /* cls: the same but for biases of depthwise filters, and position tables (mona.md 5) */
+    FET__DECAY_DET,       /* det: names that hold 'norm', and position tables */
+    FET__DECAY_SEG        /* seg: position tables alone */
+} fet__decay_rule;
+bool fet__decay_rule_parse(const char *name, fet__decay_rule *out); /* none 1d norm+bias cls det seg */
+bool fet__decays(fet__decay_rule rule, const fet__params *store, const fet__param *p);
+
 /* ---- optimizer.c (common), sgd.c, adam.c, rmsprop.c ------------------------------------------------------------ */
 typedef struct fet__optimizer_options {
     enum { FET__SGD, FET__ADAM, FET__ADAMW, FET__RMSPROP } kind;
@@ -17,7 +29,7 @@ typedef struct fet__optimizer_options {
     double alpha;             /* RMSprop */
     bool amsgrad;
     double weight_decay;      /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled, p *= 1 - lr wd first */
-    bool decay_matrices_only; /* no decay on tensors of rank < 2 (biases, norms) */
+    fet__decay_rule no_decay; /* what is spared it */
     double clip;              /* > 0: global L2 norm; coefficient min(1, clip / (norm + 1e-6)) */
 } fet__optimizer_options;
 fet__optimizer_options fet__optimizer_defaults(void); /* AdamW 0.9 0.999 1e-8, weight decay 1e-4, no clipping */
@@ -33,10 +45,11 @@ fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, 
 /* ---- schedule.c --------------------------------------------------------------------------------------------------- */
 typedef struct fet__schedule {
     enum { FET__COSINE, FET__STEP, FET__CONSTANT, FET__POLY, FET__EXP, FET__LINEAR } kind;
-    double base, min;      /* learning rate at the peak and at the end */
-    double total;          /* length of the decay, in the unit of t (epochs or steps) */
-    double warmup;         /* length of the warm-up in the same unit; 0: none */
-    double warmup_start;   /* rate at t = 0, absolute */
+    double base, min;       /* learning rate at the peak and at the end */
+    double total;           /* length of the decay, in the unit of t (epochs or steps) */
+    double warmup;          /* length of the warm-up in the same unit; 0: none */
+    double warmup_start;    /* rate at t = 0, absolute */
+    bool warmup_multiplies; /* warm-up is a factor from warmup_start / base to 1 on the decay, not a line to base */
     bool prefix;           /* true: decay counts from the end of warm-up (t - warmup); false: from 0 (timm's default) */
     double gamma;          /* STEP, EXP: factor */
     double milestones[16]; /* STEP: times; a repeated one counts twice */
@@ -112,8 +125,8 @@ typedef struct fet__loop_options {
     bool schedule_lag;      /* with it: epoch e runs at the rate of epoch max(e - 1, 0) (methods/hydra.md 4.4) */
     fet__optimizer_options optimizer;
     const fet__augment_plan *augment; /* NULL: none */
-    bool drop_last;     /* leave out an epoch's last incomplete batch */
-    int64_t eval_every; /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
+    bool drop_last;                   /* leave out an epoch's last incomplete batch */
+    int64_t eval_every;               /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     double smoothing, drop_path;
     double save_seconds; /* between saves within an epoch; 0: 60 */
     uint64_t seed;

@@ -26,7 +26,8 @@ says "the nearest is 'data synth'"
 common="threads seed memory dtype json quiet help"
 model="model arch mean std interpolation crop-pct image"
 reading="val-fraction split-seed classes class-order max-pixels no-exif"
-training="epochs steps batch lr wd optimizer momentum nesterov amsgrad no-decay-1d schedule warmup lr-min warmup-start
+training="epochs steps batch lr wd optimizer momentum nesterov amsgrad no-decay-1d no-decay schedule warmup lr-min warmup-start
+    warmup-multiply
     schedule-epochs schedule-by-epoch schedule-lag every gamma clip smoothing drop-path augment drop-last eval-every save-every
     check-finite recipe"
 help_of() {

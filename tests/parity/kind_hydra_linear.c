@@ -220,7 +220,7 @@ static fet_status merge(work *w)
     char name[160], own[64];
     fet_status st;
 
-    FET_TRY(fet__adapter_merge(w->adapter, w->store, w->b.sites, w->b.site_count, &merged));
+    FET_TRY(fet__adapter_merge(w->adapter, w->store, w->b.sites, w->b.site_count, 1, &merged));
     for (int i = 0; i < 2; i++) {
         const fet__param *p;
         snprintf(name, sizeof name, "out.%s.merged.%s", w->v->name, leaves[i]);

@@ -22,7 +22,13 @@ static void replace(char text[200], const renaming *r)
 
 const char *vit_name(const char *golden, char out[200])
 {
-    static const renaming table[] = {{".attn.hydra_proj_", ".attn.proj.hydra."},
+    static const renaming table[] = {{".adapter_attn.down.", ".my_module_1.project1."},
+                                     {".adapter_attn.up.", ".my_module_1.project2."},
+                                     {".adapter_mlp.down.", ".my_module_2.project1."},
+                                     {".adapter_mlp.up.", ".my_module_2.project2."},
+                                     {".adaptmlp.down_proj.", ".my_module_1.project1."},
+                                     {".adaptmlp.up_proj.", ".my_module_1.project2."},
+                                     {".attn.hydra_proj_", ".attn.proj.hydra."},
                                      {".mlp.hydra_mlp_", ".mlp.fc2.hydra."},
                                      {".down_proj.", ".down."},
                                      {".up_proj.", ".up."},

@@ -57,6 +57,19 @@ static void whole_layers(void **state)
     check(TINY, "seqlora:at=attn.proj,rank=3,bias=true,scale=2", 2);
 }
 
+/* Modules that no weight can take in stay in a fused form; 2 blocks of 2 branches. */
+static void inserted_modules(void **state)
+{
+    (void)state;
+    check(TINY, "mona:n=6", 4);
+    check(TINY, "mona:n=5,kernels=3,at=mlp", 2);
+    check(TINY ",mean_pool=true", "mona:n=4,kernels=7+1,norm=none,at=blocks.1.*", 2);
+    check(TINY, "adapter:n=5", 4);
+    check(TINY, "adapter:preset=pfeiffer,scale=-2", 2);
+    check(TINY, "adaptformer:n=7", 2);
+    check(TINY, "adaptformer:preset=hydra,scale=3", 2);
+}
+
 static void parts_of_fused_layers(void **state)
 {
     (void)state;
@@ -169,6 +182,9 @@ static void patterns_that_match_nothing(void **state)
                    "at=atn.proj matches no linear layer");
     assert_non_null(strstr(fet_error_message(), "blocks.0.attn.qkv")); /* names to choose from */
     assert_refused(fet__model_attach(m, "hydra:at=norm1"), FET_E_NOMATCH, "it names a layer of another kind");
+    assert_refused(fet__model_attach(m, "mona:at=mlp.fc2"), FET_E_NOMATCH, "it names a layer of another kind");
+    assert_non_null(strstr(fet_error_message(), "blocks.0.attn, blocks.0.mlp"));
+    assert_refused(fet__model_attach(m, "adaptformer:at=attn"), FET_E_NOMATCH, "at=attn matches no place");
     /* What the pattern that did match had added is gone again. */
     assert_null(m->adapter);
     assert_int_equal(fet__params_count(m->store), before);
@@ -203,12 +219,19 @@ static void selection(void **state)
     assert_int_equal(trainable_with("bitfit", ".bias"), 2 * 6 + 3);
     assert_int_equal(trainable_with("bitfit", ".weight"), 1); /* the head's */
     assert_int_equal(trainable_with("full", ""), 2 * 12 + 2 + 2 + 2 + 2);
+    assert_int_equal(trainable_with("norm", ""), 2 * 4 + 2 + 2);
+    assert_int_equal(trainable_with("partial1", ""), 12 + 2);
+    assert_int_equal(trainable_with("mona", ""), 4 * 16 + 2);
+    assert_int_equal(trainable_with("mona:norm=none,kernels=3", ""), 4 * 8 + 2);
+    assert_int_equal(trainable_with("adapter", ""), 4 * 4 + 2);
+    assert_int_equal(trainable_with("adaptformer", ""), 2 * 4 + 2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_layers),
+        cmocka_unit_test(inserted_modules),
         cmocka_unit_test(parts_of_fused_layers),
         cmocka_unit_test(ranks_above_the_layer),
         cmocka_unit_test(layers_without_bias),

@@ -35,7 +35,15 @@ static void spec_reads_back(void **state)
                                         "lora:scale=0.5",
                                         "lora:rslora=true,alpha=16",
                                         "seqlora:rank=1,scale=-2",
+                                        "lora:preset=mona",
+                                        "mona",
+                                        "mona:n=8,kernels=7,norm=none",
+                                        "adapter:preset=pfeiffer",
+                                        "adaptformer:preset=hydra,n=3",
                                         "bitfit",
+                                        "bitfit:tables=yes",
+                                        "norm",
+                                        "partial1",
                                         "linear",
                                         "full"};
 
@@ -44,7 +52,7 @@ static void spec_reads_back(void **state)
         fet__adapter *a = make(specs[i]), *b = make(a->spec);
         assert_string_equal(a->spec, b->spec);
         assert_int_equal(a->class_->config_bytes, b->class_->config_bytes);
-        if (a->class_->config_bytes == sizeof(fet__lowrank)) {
+        if (a->class_->merge == fet__lowrank_merge) {
             const fet__lowrank *x = a->config, *y = b->config;
             assert_true(x->rank_par == y->rank_par && x->rank_seq == y->rank_seq && x->scale == y->scale);
             assert_true(x->bias == y->bias && x->init == y->init && x->dropout == y->dropout);
@@ -121,9 +129,30 @@ static void refusals(void **state)
         {"hydra:at=", "at= names no layer"},
         {"hydra:preset=vtabb", "no preset 'vtabb'; the nearest is 'vtab'"},
         {"hydra:preset=qqqqqqqq", "no preset 'qqqqqqqq'"},
-        {"lora:preset=vtab", "no option 'preset'"},
+        {"seqlora:preset=vtab", "no option 'preset'"},
+        {"lora:preset=vtab", "'lora' has no preset 'vtab'"},
+        {"mona:n=0", "n=0 is not a whole number from 1"},
+        {"mona:at=", "at= names no place"},
+        {"mona:kernels=", "kernels= is not a list"},
+        {"mona:kernels=3+4", "kernels=3+4 is not a list of 1 to 8 odd sizes"},
+        {"mona:kernels=3+", "kernels=3+ is not"},
+        {"mona:kernels=3+-5", "kernels=3+-5 is not"},
+        {"mona:kernels=33", "from 1 to 31"},
+        {"mona:kernels=3+3+3+3+3+3+3+3+3", "1 to 8 odd sizes"},
+        {"mona:kernels=3,5", "option '5' is not of the form key=value"},
+        {"mona:dropout=1", "dropout=1 is not a number"},
+        {"mona:norm=layer", "norm=layer is none of none, scaled"},
+        {"mona:init=orthogonal", "init=orthogonal is none of normal, xavier, kaiming, torch"},
+        {"adapter:act=tanh", "act=tanh is none of gelu, relu"},
+        {"adapter:at=", "at= names no place"},
+        {"adapter:up=one", "up=one is none of same, zero"},
+        {"adapter:preset=vtab", "'adapter' has no preset 'vtab'"},
+        {"adaptformer:n=-3", "n=-3"},
+        {"adaptformer:scale=nan", "scale=nan"},
+        {"bitfit:tables=maybe", "tables=maybe is neither true nor false"},
+        {"norm:x=1", "takes no options"},
         {"lora:alpha=8,scale=2", "give scale or alpha, not both"},
-        {"bitfit:rank=2", "takes no options ('rank' given)"},
+        {"linear:rank=2", "takes no options ('rank' given)"},
     };
 
     (void)state;

@@ -125,6 +125,8 @@ static void set_all(fet_tune_options *o)
                                            {"nesterov", "true"},
                                            {"amsgrad", "yes"},
                                            {"no-decay-1d", "on"},
+                                           {"no-decay", "1d"},
+                                           {"warmup-multiply", "on"},
                                            {"schedule", "step"},
                                            {"warmup", "2.5"},
                                            {"lr-min", "1e-7"},

@@ -329,7 +329,7 @@ static void optimizer_options(void **state)
     assert_true(fet__optimizer_parse("rmsprop", &o) && o.kind == FET__RMSPROP);
     assert_true(fet__optimizer_parse("sgd", &o) && o.kind == FET__SGD);
     assert_false(fet__optimizer_parse("adamax", &o));
-    o = (fet__optimizer_options){.kind = FET__SGD, .weight_decay = 0.5, .decay_matrices_only = true};
+    o = (fet__optimizer_options){.kind = FET__SGD, .weight_decay = 0.5, .no_decay = FET__DECAY_MATRICES};
     assert_ok(fet__model_attach(m, "linear"));
     scatter(m, false, 0.3);
     s = begin(m, (fet__step_options){.train = true, .optimizer = &o});

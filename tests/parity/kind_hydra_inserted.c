@@ -1,0 +1,47 @@
+/* hydra.vit_adapter_*, hydra.vit_adaptformer: bottlenecks inside and beside the branches of a vision transformer. They have no merged
+ * golden; after the merge into the fused form the logits must be the golden's still. */
+#include "parity/vit_case.h"
+
+static fet_status check(parity_case *c, const char *spec)
+{
+    fet__text merged = {0};
+    vit_case v;
+    fet_status st;
+
+    FET_TRY(vit_open(&v, c, spec));
+    FET_TRY(vit_check_graph(&v));
+    FET_TRY(vit_check_step(&v, "out.logits", true));
+    FET_TRY(fet__model_merge(v.m, &merged));
+    FET_TRY(vit_check_step(&v, "out.logits", true));
+done:
+    fet__text_fini(&merged);
+    vit_close(&v);
+    return st;
+}
+
+static fet_status check_adapter(parity_case *c, const char *preset)
+{
+    char spec[128];
+
+    snprintf(spec, sizeof spec, "adapter:preset=%s,n=%.0f", preset, parity_number(c, "bottleneck", 64));
+    return check(c, spec);
+}
+
+fet_status parity_vit_adapter_houlsby(parity_case *c)
+{
+    return check_adapter(c, "houlsby");
+}
+
+fet_status parity_vit_adapter_pfeiffer(parity_case *c)
+{
+    return check_adapter(c, "pfeiffer");
+}
+
+fet_status parity_vit_adaptformer(parity_case *c)
+{
+    char spec[128];
+
+    snprintf(spec, sizeof spec, "adaptformer:preset=hydra,n=%.0f,scale=%.17g", parity_number(c, "bottleneck", 64),
+             parity_number(c, "scale", 0.1));
+    return check(c, spec);
+}
