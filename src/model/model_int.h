@@ -22,6 +22,10 @@ fet_status fet__arch_set_int(const char *family, const fet__arch_option *o, cons
 fet_status fet__arch_set_double(const char *family, const fet__arch_option *o, const char *value); /* target double * */
 fet_status fet__arch_set_bool(const char *family, const fet__arch_option *o, const char *value);   /* target bool * */
 
+/* ---- resnet.c ------------------------------------------------------------------------------------------------------ */
+/* One bottleneck under the present prefix: `width` inner channels, four times as many outer ones. */
+fet__node *fet__resnet_bottleneck(fet__build *b, fet__node *x, int64_t width, int stride, bool ibn);
+
 /* ---- arch_conv.c: what the convolutional families share ---------------------------------------------------------- */
 /* "3+4+6+3": as many numbers as the option's `high` says, each `low` to 1000; target int *. */
 fet_status fet__arch_set_counts(const char *family, const fet__arch_option *o, const char *value);

@@ -222,7 +222,7 @@ static fet__node *basic(fet__build *b, fet__node *x, int64_t width, int stride, 
     return fet__relu(b->g, fet__add(b->g, y, shortcut(b, x, width, stride)));
 }
 
-static fet__node *bottleneck(fet__build *b, fet__node *x, int64_t width, int stride, bool ibn)
+fet__node *fet__resnet_bottleneck(fet__build *b, fet__node *x, int64_t width, int stride, bool ibn)
 {
     fet__conv_options plain = {.stride = 1}, middle = {.stride = stride, .pad = 1};
     fet__node *y = fet__nn_conv(b, "conv1", x, width, 1, &plain);
@@ -252,7 +252,7 @@ static fet__node *stage(const resnet *r, fet__build *b, fet__node *x, int i)
 
     for (int k = 0; k < r->blocks[i]; k++) {
         fet__enter(b, "layer%d.%d", i + 1, k);
-        x = (r->bottleneck ? bottleneck : basic)(b, x, width, k == 0 ? stride : 1, ibn);
+        x = (r->bottleneck ? fet__resnet_bottleneck : basic)(b, x, width, k == 0 ? stride : 1, ibn);
         fet__leave(b);
     }
     return x;

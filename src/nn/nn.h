@@ -191,6 +191,7 @@ typedef enum fet__quadratic_form {
     FET__QUADRATIC_RELU_NORM, /* bn1(relu(a * b + c)) */
     FET__QUADRATIC_RELUS      /* relu(bn1(a)) * relu(bn2(b)) + relu(bn3(c)) */
 } fet__quadratic_form;
+/* An empty name stands for the present prefix. */
 fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
                                   const fet__conv_options *o, fet__quadratic_form form);
 

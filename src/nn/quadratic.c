@@ -23,12 +23,14 @@ fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x,
 
     if (!x)
         return NULL;
-    fet__enter(b, "%s", name);
+    if (*name)
+        fet__enter(b, "%s", name);
     for (int i = 0; i < 3; i++)
         part[i] = branch(b, i + 1, x, out, kernel, o, form);
     y = fet__add(b->g, fet__mul(b->g, part[0], part[1]), part[2]);
     if (form == FET__QUADRATIC_RELU_NORM)
         y = fet__nn_batch_norm(b, "bn1", fet__relu(b->g, y));
-    fet__leave(b);
+    if (*name)
+        fet__leave(b);
     return y;
 }

@@ -85,5 +85,14 @@ fet_status parity_spcl_ranking(parity_case *c);
 fet_status parity_spcl_ranking_ties(parity_case *c);
 fet_status parity_relpos_mask(parity_case *c);
 fet_status parity_resize_pool(parity_case *c);
+fet_status parity_mabn_densenet(parity_case *c);
+fet_status parity_mabn_resnet(parity_case *c);
+fet_status parity_qresnet14_logits(parity_case *c);
+fet_status parity_qresnet14_train_grad(parity_case *c);
+fet_status parity_quad_conv_relu_bn(parity_case *c);
+fet_status parity_quad_dense(parity_case *c);
+fet_status parity_quadlib_ours(parity_case *c);
+fet_status parity_spcl_dsbn_block(parity_case *c);
+fet_status parity_spcl_pool_ibn(parity_case *c);
 
 #endif
