@@ -20,6 +20,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"data.resize", parity_resize, NULL},
                                     {"hydra.linear", parity_hydra_linear, NULL},
                                     {"hydra.lr_schedule", parity_hydra_lr_schedule, NULL},
+                                    {"hydra.clip_visual_hydra_mlp", parity_clip_visual_hydra, NULL},
                                     {"hydra.vit_adapter_houlsby", parity_vit_adapter_houlsby, NULL},
                                     {"hydra.vit_adapter_pfeiffer", parity_vit_adapter_pfeiffer, NULL},
                                     {"hydra.vit_adaptformer", parity_vit_adaptformer, NULL},
@@ -51,6 +52,6 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"spcl.ranking_ties", parity_spcl_ranking_ties, NULL},
                                     /* not checked yet */
                                     {"hydra.peft_lora", NULL, "peft_lora"},
-                                    {"hydra.vit_jax", NULL, "vit_base_jax.npz"},
+                                    {"hydra.vit_jax", parity_vit_jax, "vit_base_jax.npz"},
                                     {"quadranet.models", NULL, "quadranet/models.json"},
                                     {0}};
