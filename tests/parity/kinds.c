@@ -36,6 +36,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"mona.resize_pool", parity_resize_pool, NULL},
                                     {"mona.swin_adapter", parity_swin_adapter, NULL},
                                     {"mona.swin_adaptformer", parity_swin_adaptformer, NULL},
+                                    {"mona.swin_lora", parity_swin_lora, NULL},
                                     {"mona.swin_mona", parity_swin_mona, NULL},
                                     {"mona.swin_mona_train", parity_swin_mona_train, NULL},
                                     {"mona.swin_plain", parity_swin_plain, NULL},

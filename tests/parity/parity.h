@@ -76,6 +76,7 @@ fet_status parity_vit_adapter_houlsby(parity_case *c);
 fet_status parity_vit_adapter_pfeiffer(parity_case *c);
 fet_status parity_vit_adaptformer(parity_case *c);
 fet_status parity_swin_mona_train(parity_case *c);
+fet_status parity_swin_lora(parity_case *c);
 fet_status parity_swin_plain(parity_case *c);
 fet_status parity_mona_module(parity_case *c);
 fet_status parity_swin_mona(parity_case *c);
