@@ -63,6 +63,7 @@ const char *nearest(const char *word, const char *const *candidates, int count);
 
 /* ---- options.c: flags that several commands share, and their way into the library's options ------------------------- */
 extern const flag flags_model[], flags_model_required[], flags_adapter[], flags_data[], flags_image_reading[],
+    flags_decoding[],
     flags_training[], flags_recipe[];
 /* Defaults, then the recipe, then flags. *keep is for fet_recipe_free. Exit status, or -1 to go on. */
 int options_apply(const args *a, fet_tune_options *o, void **keep);
@@ -105,6 +106,6 @@ void signals_catch_stop(void); /* SIGINT and SIGTERM set stop_signal; a second o
 /* ---- cmd_*.c ---------------------------------------------------------------------------------------------------------------- */
 extern const command command_tune, command_train, command_eval, command_predict, command_embed, command_merge,
     command_plan, command_inspect, command_convert, command_list, command_data_synth, command_data_check,
-    command_data_stats, command_bench;
+    command_data_stats, command_data_preview, command_bench;
 
 #endif

@@ -89,5 +89,5 @@ const command command_merge = {
     0,
     "Merge an adapter into its model's weights and prove that nothing changes.",
     "fettle merge --model vit.safetensors --adapter run --out merged.safetensors --check pets",
-    {flags_model_required, flags_merge, flags_model},
+    {flags_model_required, flags_merge, flags_model, flags_decoding},
     run};

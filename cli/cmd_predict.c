@@ -87,5 +87,5 @@ const command command_predict = {"predict",
                                  -1,
                                  "Print path, label and probability of each image.",
                                  "fettle predict --model merged.safetensors cat.jpg dog.png",
-                                 {flags_model_required, flags_adapter, flags_model},
+                                 {flags_model_required, flags_adapter, flags_model, flags_decoding},
                                  run};

@@ -19,6 +19,10 @@ const flag flags_model[] = {
 const flag flags_adapter[] = {{"adapter", "RUN|FILE", "", "trained adapter to attach", false}, FLAG_END};
 const flag flags_data[] = {{"data", "DATA", NULL, "image folder (train/ val/ test/ or CLASS/ folders) or .csv", true},
                            FLAG_END};
+const flag flags_decoding[] = {
+    {"max-pixels", "N", "200000000", "bound of one image", true},
+    {"no-exif", NULL, "off", "leave images as stored, whatever their EXIF orientation says", true},
+    FLAG_END};
 const flag flags_image_reading[] = {
     {"val-fraction", "X", "0.1", "share split off for validation where there is no val/; 0: none", true},
     {"split-seed", "N", "seed", "of that split", true},
@@ -56,7 +60,10 @@ const flag flags_training[] = {
     {"clip", "X", "0", "largest global gradient norm; 0: no clipping", true},
     {"smoothing", "X", "0", "label smoothing", true},
     {"drop-path", "X", "0", "drop-path rate of the last block", true},
-    {"augment", "NAME", "light", "none light strong", true},
+    {"augment", "SPEC", "light",
+     "none light strong, or steps joined by '+': rrc:scale=0.08-1+flip+rand-m9-mstd0.5-inc1+erase=0.25+mixup=0.8 "
+     "(docs/augmentation.md; `fettle data preview` shows it)",
+     true},
     {"drop-last", NULL, "off", "leave out an epoch's last, incomplete batch", true},
     {"eval-every", "N", "1", "epochs between evaluations", true},
     {"save-every", "SECONDS", "60", "between saves, besides one at every epoch", true},
@@ -111,6 +118,8 @@ int open_model(const args *a, const fet_tune_options *o, fet_model **out)
     st = fet_model_open(out, o->model, &options);
     if (st == FET_OK && adapter)
         st = fet_model_attach(*out, adapter);
+    if (st == FET_OK)
+        fet_model_set_decoding(*out, o->data_options.max_pixels, o->data_options.ignore_exif);
     if (st == FET_OK)
         return -1;
     fet_model_close(*out);

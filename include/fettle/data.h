@@ -41,6 +41,20 @@ FET_API fet_status fet_data_check(fet_data_report *out, const char *path, const 
 /* Counts a class and split, per-channel mean and deviation over train (resized to `size`, 0: 64), as JSON. Caller frees with fet_free. */
 FET_API fet_status fet_data_stats(char **json, const char *path, const fet_data_options *o, int size);
 
+/* What training sees, as a contact sheet. Zero-initialised means defaults. */
+typedef struct fet_preview_options {
+    const char *augment;       /* as in fet_tune_options; NULL: light */
+    int image;                 /* height and width; 0: 224 */
+    const char *interpolation; /* NULL: bicubic */
+    double crop_pct;           /* of the originals; 0: 0.875; < 0: no crop */
+    int images, count;         /* rows and draws of each; 0: 6, 7 */
+    uint64_t seed;
+} fet_preview_options;
+/* Write a PNG: one training image a row, as evaluation sees it at the left, then draws as the loader makes them, mixing included (a column is a
+ * batch). *json tells each row's path and class and what was mixed in; caller frees with fet_free. */
+FET_API fet_status fet_data_preview(const char *data, const fet_data_options *o, const fet_preview_options *p,
+                                    const char *out, char **json);
+
 #ifdef __cplusplus
 }
 #endif

@@ -47,6 +47,9 @@ FET_API int64_t fet_model_feature_size(const fet_model *m);
 /* Write a whole model as safetensors with fettle's metadata, atomically. FET_E_ARG while an unmerged adapter is attached. */
 FET_API fet_status fet_model_save(fet_model *m, const char *path);
 
+/* How images are read from now on: the bound of one image in pixels (0: 200 million), and whether the EXIF orientation is left aside. */
+FET_API void fet_model_set_decoding(fet_model *m, int64_t max_pixels, int ignore_exif);
+
 /* Probabilities for image files: `probability` takes count * class_count floats, row by row. Memory: one batch of images. An unreadable image is
  * an error that names it. */
 FET_API fet_status fet_model_predict(fet_model *m, const char *const *paths, int count, float *probability);

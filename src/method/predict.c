@@ -42,6 +42,14 @@ static fet_status take(void *user, const fet__batch *b, const fet__step *s)
     return FET_OK;
 }
 
+void fet_model_set_decoding(fet_model *m, int64_t max_pixels, int ignore_exif)
+{
+    if (!m)
+        return;
+    m->m->max_pixels = max_pixels > 0 ? max_pixels : 0;
+    m->m->ignore_exif = ignore_exif != 0;
+}
+
 fet_status fet_model_predict(fet_model *m, const char *const *paths, int count, float *probability)
 {
     fet__forward_options o = {.batch = PREDICT_BATCH, .strict = true};

@@ -8,7 +8,7 @@ export FETTLE_RECIPES=$4
 run 2
 says "usage: fettle COMMAND"
 run 0 --help
-for c in tune train eval predict embed merge plan inspect convert list "data synth" "data check" "data stats" bench; do
+for c in tune train eval predict embed merge plan inspect convert list "data synth" "data check" "data stats" "data preview" bench; do
     prints "  $c "
 done
 run 0 --version
@@ -25,6 +25,7 @@ says "the nearest is 'data synth'"
 # help_of COMMAND FLAG...: --help shows each flag, an example, and no flag that the parser does not know.
 common="threads seed memory dtype json quiet help"
 model="model arch mean std interpolation crop-pct image"
+decoding="max-pixels no-exif"
 reading="val-fraction split-seed classes class-order max-pixels no-exif"
 training="epochs steps batch lr wd optimizer momentum nesterov amsgrad no-decay-1d no-decay schedule warmup lr-min warmup-start
     warmup-multiply
@@ -49,14 +50,15 @@ help_of() {
 help_of tune $model data adapter out resume $training $reading
 help_of train $model data out resume $training $reading
 help_of eval $model data adapter split batch $reading
-help_of predict $model adapter
+help_of predict $model adapter $decoding
 help_of embed $model data adapter out $reading
-help_of merge $model adapter out check tolerance
+help_of merge $model adapter out check tolerance $decoding
 help_of plan $model adapter data batch mode steps optimizer clip drop-path recipe
 help_of inspect arch
 help_of convert
 help_of list
 help_of "data synth" out classes domains per-class val-per-class size first-class
+help_of "data preview" data out augment image interpolation crop-pct images count $reading
 help_of "data check" data $reading
 help_of "data stats" data size $reading
 help_of bench batch steps warmup mode profile
