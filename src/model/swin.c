@@ -27,6 +27,7 @@ void fet__swin_defaults(fet__swin *v)
                      .image_height = 224,
                      .image_width = 224,
                      .classes = 1000,
+                     .eps = 1e-5,
                      .mlp = 4,
                      .qkv_bias = true};
 }
@@ -158,6 +159,7 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
                                 {"patch", &v->patch, 1, 1024, fet__arch_set_int},
                                 {"img", image, 1, 16384, set_image},
                                 {"mlp", &v->mlp, 0.01, 64, fet__arch_set_double},
+                                {"eps", &v->eps, 1e-14, 1, fet__arch_set_double},
                                 {"classes", &v->classes, 0, 1 << 24, fet__arch_set_int},
                                 {"norms", &v->all_norms, 0, 0, set_norms},
                                 {"always_shift", &v->always_shift, 0, 0, fet__arch_set_bool},
@@ -220,6 +222,8 @@ static void print(const fet__arch *a, fet__text *out)
         fet__text_printf(out, ",qkv_bias=false");
     if (v->ape)
         fet__text_printf(out, ",ape=true");
+    if (v->eps != 1e-5)
+        print_number(out, ",eps=", v->eps);
 }
 
 /* Tables of another window and positions of another grid are resampled where they are read: only the numbers change here. */

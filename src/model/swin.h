@@ -9,6 +9,7 @@
 typedef struct fet__swin {
     int dim, stages, depths[FET__SWIN_STAGES], heads[FET__SWIN_STAGES];
     int window, patch, image_height, image_width, classes;
+    double eps;        /* of the norms */
     double mlp;        /* hidden width over width */
     bool always_shift; /* false: a grid within one window is one window without a shift */
     bool all_norms;    /* norm0, norm1, ..: one an output, as detection checkpoints have; else one "norm" at the end */

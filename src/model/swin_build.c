@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#define EPS 1e-5
-
 static const fet__init weight_init = {FET__INIT_TRUNC_NORMAL, 0.02};
 static const fet__init zero_init = {FET__INIT_ZERO, 0};
 
@@ -64,7 +62,7 @@ static fet__node *embed(const fet__swin *v, fet__build *b, fet__node *images)
 
     fet__enter(b, "patch_embed");
     x = fet__nn_patch_embedding(b, "proj", images, v->patch, v->dim, true, weight_init);
-    x = fet__nn_layer_norm(b, "norm", x, EPS);
+    x = fet__nn_layer_norm(b, "norm", x, v->eps);
     fet__leave(b);
     return fet__nn_dropout(b, add_positions(v, b, x), b->dropout);
 }
@@ -76,7 +74,7 @@ static fet__node *merge(const fet__swin *v, fet__build *b, fet__node *x, int sta
 
     fet__swin_grid(v, stage - 1, before);
     fet__enter(b, "downsample");
-    x = fet__nn_layer_norm(b, "norm", fet__nn_patch_cells(b, x, before), EPS);
+    x = fet__nn_layer_norm(b, "norm", fet__nn_patch_cells(b, x, before), v->eps);
     x = fet__nn_linear(b, "reduction", x, fet__swin_width(v, stage), &o);
     fet__leave(b);
     return x;
@@ -95,10 +93,10 @@ static fet__node *block(const fet__swin *v, fet__build *b, fet__node *x, int sta
         tokens.name = b->prefix;
         x = b->hooks->tokens(b->hooks->user, b, &tokens, x);
     }
-    y = fet__nn_layer_norm(b, "norm1", x, EPS);
+    y = fet__nn_layer_norm(b, "norm1", x, v->eps);
     y = fet__nn_window_attention(b, "attn", y, &attention, &windows);
     x = fet__nn_residual(b, "attn", x, y, drop_path, windows.grid, 0);
-    y = fet__nn_layer_norm(b, "norm2", x, EPS);
+    y = fet__nn_layer_norm(b, "norm2", x, v->eps);
     y = fet__nn_mlp(b, "mlp", y, (int64_t)((double)width * v->mlp + 1e-6), fet__gelu, weight_init, zero_init);
     x = fet__nn_residual(b, "mlp", x, y, drop_path, windows.grid, 0);
     fet__leave(b);
@@ -123,13 +121,18 @@ static fet__node *stage_of(const fet__swin *v, fet__build *b, fet__node *x, int 
     return x;
 }
 
+/* The norms of detection checkpoints are absent from the classification files that such models begin with: they may begin anew. */
 static fet__node *norm_of(const fet__swin *v, fet__build *b, fet__node *x, int stage)
 {
-    char name[16] = "norm";
+    char name[16];
 
-    if (v->all_norms)
-        snprintf(name, sizeof name, "norm%d", stage);
-    return fet__nn_layer_norm(b, name, x, EPS);
+    if (!v->all_norms)
+        return fet__nn_layer_norm(b, "norm", x, v->eps);
+    snprintf(name, sizeof name, "norm%d", stage);
+    fet__build_fresh_begin(b);
+    x = fet__nn_layer_norm(b, name, x, v->eps);
+    fet__build_fresh_end(b);
+    return x;
 }
 
 void fet__swin_stages(const fet__arch *a, fet__build *b, fet__node *images, uint32_t outputs,

@@ -92,16 +92,17 @@ fet_status fet__swin_recognise(fet__arch *a, const fet__params *s, bool *ours)
     v->classes = classes > 0 ? (int)classes : 0;
     FET_TRY(recognise_stages(v, s));
     v->qkv_bias = find(s, 0, 0, "attn.qkv.bias") != NULL;
-    v->all_norms = v->always_shift = has(s, "norm0.weight") || !has(s, "norm.weight");
+    v->all_norms = !has(s, "norm.weight");
+    v->always_shift = has(s, "norm0.weight"); /* a classifier of the mm libraries has the last stage's norm only */
+    if (a->hints && a->hints->eps > 0)
+        v->eps = a->hints->eps;
     recognise_image(v, s);
     FET_TRY(fet__swin_publish(a, v));
-    fet__note(
-        "Swin transformer: width %d, %d stages, window %d, patch %d, %s; assumed image %dx%d, layer norm eps 1e-5, "
-        "ImageNet mean and deviation, bicubic resizing, crop %.3g",
-        v->dim, v->stages, v->window, v->patch,
-        v->all_norms ? "detection layout: always shifted windows"
-                     : "classification layout: no shift where a window holds the whole grid",
-        v->image_height, v->image_width, a->input.crop_pct);
+    fet__note("Swin transformer: width %d, %d stages, window %d, patch %d; assumed image %dx%d, %s, layer norm eps %g",
+              v->dim, v->stages, v->window, v->patch, v->image_height, v->image_width,
+              v->always_shift ? "windows always shifted, as in detection"
+                              : "no shift where a window holds the whole grid, as in classification",
+              v->eps);
 done:
     return st;
 }
