@@ -8,9 +8,11 @@
 
 const fet__workload fet__workloads[] = {
     {"vit-hydra", "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
-     "vit_base_patch16_224:classes=100", "hydra:at=mlp.fc2,rank=8,bias=false"},
-    {"vit-full", "ViT-B/16 at 224, every parameter, AdamW", "vit_base_patch16_224:classes=100", "full"},
-    {NULL, NULL, NULL, NULL}};
+     "vit_base_patch16_224:classes=100", "hydra:at=mlp.fc2,rank=8,bias=false", false},
+    {"vit-full", "ViT-B/16 at 224, every parameter, AdamW", "vit_base_patch16_224:classes=100", "full", false},
+    {"swin-mona", "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
+     "swin_tiny_patch4_window7_224:classes=100", "mona:dropout=0", true},
+    {NULL, NULL, NULL, NULL, false}};
 
 /* NULL, with the message set, when there is none of that name. */
 static const fet__workload *find(const char *name)
@@ -107,13 +109,16 @@ static fet_status measure(const fet_bench_options *o, const fet__workload *w, fe
     fet__model *m = NULL;
     fet__step step = {0};
     double *seconds = NULL;
+    fet__text merged = {0};
     fet_status st;
 
     optimizer.weight_decay = 0.01; /* PyTorch's default for AdamW, as the peer has it */
     options.optimizer = o->train ? &optimizer : NULL;
     FET_TRY(fet__model_open_with(&m, "none", &arch, o->seed));
-    if (o->train)
+    if (o->train || w->stays)
         FET_TRY(fet__model_attach(m, w->adapter));
+    if (!o->train && w->stays)
+        FET_TRY(fet__model_merge(m, &merged));
     FET_TRY(fet__step_create(&step, m, &options));
     FET_TRY(FET_NEW(seconds, o->steps));
     feed(&step, m, o->batch, o->seed);
@@ -124,6 +129,7 @@ static fet_status measure(const fet_bench_options *o, const fet__workload *w, fe
     if (text && o->profile)
         FET_TRY(profile_text(&step, text));
 done:
+    fet__text_fini(&merged);
     fet__free(seconds);
     fet__step_fini(&step);
     fet__model_close(m);

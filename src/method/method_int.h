@@ -70,6 +70,7 @@ typedef struct fet__kept {
 /* ---- bench.c -------------------------------------------------------------------------------------------------------- */
 typedef struct fet__workload {
     const char *name, *help, *arch, *adapter;
+    bool stays; /* the adapter's modules are part of the model in inference too, in their fused form */
 } fet__workload;
 extern const fet__workload fet__workloads[]; /* ended by name NULL */
 
