@@ -2,35 +2,21 @@
  * pretrained_cfg) and preprocessor_config.json (how pictures become inputs). Untrusted: what has the wrong type is refused by name. */
 #include "model/hub.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG_LIMIT (16 << 20)
+#include "store/json_text.h"
 
 /* NULL and *st FET_OK when there is no such file. */
 static json_t *load(const char *folder, const char *name, fet_status *st)
 {
     char *path = fet__path_join(folder, name);
-    fet__map map = {0};
-    json_error_t error;
     json_t *j = NULL;
 
     *st = path ? FET_OK : FET_E_NOMEM;
-    if (path && fet__file_exists(path) && (*st = fet__map_open(&map, path)) == FET_OK) {
-        if (map.size <= CONFIG_LIMIT)
-            j = json_loadb((const char *)map.data, map.size, JSON_REJECT_DUPLICATES, &error);
-        if (!json_is_object(j)) {
-            *st = FET_FAIL(FET_E_FORMAT, "%s: no JSON object: %s", fet__show(path),
-                           map.size > CONFIG_LIMIT ? "too large"
-                           : j                     ? "it is something else"
-                                                   : error.text);
-            json_decref(j);
-            j = NULL;
-        }
-        fet__map_close(&map);
-    }
+    if (path && fet__file_exists(path))
+        *st = fet__json_read(&j, path);
     fet__free(path);
     return j;
 }

@@ -1,9 +1,10 @@
 /* The JSON that fettle keeps in safetensors metadata: class names, preprocessing, what an adapter fits. Untrusted when read. */
 #include "model/model_int.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "store/json_text.h"
 
 /* Texts of jansson are malloc'ed; ours are fet__alloc'ed. Consumes `j`. */
 static char *dump(json_t *j)
@@ -32,13 +33,15 @@ char *fet__classes_json(char *const *names, int count)
     return dump(list);
 }
 
+/* Lists of class names are the largest of these texts. */
+#define METADATA_LIMIT ((size_t)16 << 20)
+
 static json_t *load(const char *json, const char *path, const char *key)
 {
-    json_error_t error;
-    json_t *j = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+    json_t *j = NULL;
 
-    if (!j)
-        FET_FAIL(FET_E_FORMAT, "%s: metadata %s is not JSON: %s", fet__show(path), key, error.text);
+    if (fet__json_load(&j, json, strlen(json), METADATA_LIMIT, path) != FET_OK)
+        fet__fail_in(FET_E_FORMAT, "metadata %s", key);
     return j;
 }
 
@@ -111,9 +114,11 @@ static bool read_three(const json_t *list, float out[3], bool positive)
         return false;
     for (i = 0; i < 3; i++) {
         double v = json_number_value(json_array_get(list, i));
-        if (!json_is_number(json_array_get(list, i)) || v < (positive ? 1e-6 : -1e6) || v > 1e6)
+        if (!json_is_number(json_array_get(list, i)) || v < -1e6 || v > 1e6)
             return false;
-        out[i] = (float)v;
+        out[i] = (float)v; /* what is kept decides, so that it can be read again when it was saved */
+        if (positive && out[i] < 1e-6F)
+            return false;
     }
     return true;
 }

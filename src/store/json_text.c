@@ -24,9 +24,8 @@ static size_t skip_string(const char *text, size_t size, size_t i)
 
 static fet_status check_limits(const char *text, size_t size, const char *name)
 {
-    int depth = 0, containers = 0, values = 0;
-    if (size > FET__JSON_MAX_BYTES)
-        return BAD(name, "it has %zu bytes, over the limit of %d", size, FET__JSON_MAX_BYTES);
+    int depth = 0;
+    size_t containers = 0, values = 0;
     for (size_t i = 0; i < size;) {
         char c = text[i];
         if (c == '"') {
@@ -43,29 +42,36 @@ static fet_status check_limits(const char *text, size_t size, const char *name)
         i++;
     }
     if (containers > MAX_CONTAINERS || values > MAX_VALUES)
-        return BAD(name, "it holds %d lists and objects with %d values; the limits are %d and %d", containers, values,
+        return BAD(name, "it holds %zu lists and objects with %zu values; the limits are %d and %d", containers, values,
                    MAX_CONTAINERS, MAX_VALUES);
     return FET_OK;
 }
 
-fet_status fet__json_parse(json_t **out, const char *text, size_t size, const char *name)
+fet_status fet__json_load(json_t **out, const char *text, size_t size, size_t max_bytes, const char *name)
 {
     json_error_t error;
     *out = NULL;
+    if (size > max_bytes)
+        return BAD(name, "it has %zu bytes, over the limit of %zu", size, max_bytes);
     fet_status st = check_limits(text, size, name);
     if (st != FET_OK)
         return st;
-    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (!root && json_error_code(&error) == json_error_out_of_memory)
+    *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    if (*out)
+        return FET_OK;
+    if (json_error_code(&error) == json_error_out_of_memory)
         return FET_FAIL(FET_E_NOMEM, "cannot read %s: no memory for its %zu bytes of JSON", fet__show(name), size);
-    if (!root)
-        return BAD(name, "line %d, column %d: %s", error.line, error.column, fet__show(error.text));
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return BAD(name, "%s", "it is not an object ({...})");
-    }
-    *out = root;
-    return FET_OK;
+    return BAD(name, "line %d, column %d: %s", error.line, error.column, fet__show(error.text));
+}
+
+fet_status fet__json_parse(json_t **out, const char *text, size_t size, const char *name)
+{
+    fet_status st = fet__json_load(out, text, size, FET__JSON_MAX_BYTES, name);
+    if (st != FET_OK || json_is_object(*out))
+        return st;
+    json_decref(*out);
+    *out = NULL;
+    return BAD(name, "%s", "it is not an object ({...})");
 }
 
 fet_status fet__json_read(json_t **out, const char *path)

@@ -9,8 +9,10 @@
 #define FET__JSON_MAX_BYTES (1 << 20)
 
 /* ---- json_text.c ----------------------------------------------------------------------------------------- */
-/* Parse an object: at most FET__JSON_MAX_BYTES, shallow, without duplicate keys. The caller drops it with json_decref().
- * `name` is the file's, for messages. */
+/* Parse an object or a list of at most `max_bytes`: shallow, without duplicate keys, of a bounded number of values. The
+ * caller drops it with json_decref(). `name` is the file's, for messages. */
+fet_status fet__json_load(json_t **out, const char *text, size_t size, size_t max_bytes, const char *name);
+/* An object of at most FET__JSON_MAX_BYTES. */
 fet_status fet__json_parse(json_t **out, const char *text, size_t size, const char *name);
 /* The same from a file. */
 fet_status fet__json_read(json_t **out, const char *path);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the seed files of the fuzz targets for NumPy's files, indexes and JSON into tests/fuzz/corpus/ (NumPy's archives
+# Writes the seed files of the fuzz targets for NumPy's files, indexes, JSON and metadata into tests/fuzz/corpus/ (NumPy's archives
 # need zip(1)). They are part of the tree; run this again only to add seeds.
 set -eu
 mkdir -p "$(dirname "$0")/corpus"
@@ -35,9 +35,10 @@ if command -v zip >/dev/null; then
     mkdir "$folder/a"
     npy "$folder/a/b.npy" 1 "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }" 24
     npy "$folder/cls.npy" 1 "{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }" 3
+    TZ=UTC touch -t 200001010000 "$folder/a/b.npy" "$folder/cls.npy" # the same bytes whenever it runs
     archive=$(pwd)/npz
     rm -f npz/stored npz/deflated
-    (cd "$folder" && zip -q -X -D -0 "$archive/s.zip" a/b.npy cls.npy && zip -q -X -D -9 "$archive/d.zip" a/b.npy cls.npy)
+    (cd "$folder" && export TZ=UTC && zip -q -X -D -0 "$archive/s.zip" a/b.npy cls.npy && zip -q -X -D -9 "$archive/d.zip" a/b.npy cls.npy)
     mv npz/s.zip npz/stored
     mv npz/d.zip npz/deflated
 fi
@@ -49,3 +50,13 @@ printf '{"weight_map": {}}' >shards/refused_empty
 printf '{"architectures": ["ViTForImageClassification"], "hidden_size": 48, "layer_norm_eps": 1e-12, "id2label": {"0": "cat"}, "x": null, "y": [true, false]}' >json/config
 printf '{"a": "\\u00e9\\ud83d\\ude00\\n", "b": -0.0, "c": [[[[]]]]}' >json/escapes
 printf '{"a": 1, "a": 2}' >json/refused_twice
+
+# The first byte chooses the field: 0 classes, 1 preprocessing, 2 adapter.
+mkdir -p metadata
+input='{"height":224,"width":224,"mean":[0.5,0.5,0.5],"std":[0.5,0.25,0.5],"interpolation":"bicubic","crop_pct":0.9}'
+hash=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+printf '0["cat","d\\u00f6g"]' >metadata/classes
+printf '0["cat","cat"]' >metadata/refused_twice
+printf '1%s' "$input" >metadata/preprocess
+printf '2{"spec":"lora:at=attn.qkv,rank=2","arch":"vit:dim=48","fingerprint":"%s","model":"m.safetensors","preprocess":%s}' \
+    "$hash" "$input" >metadata/adapter

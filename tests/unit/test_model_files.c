@@ -373,7 +373,7 @@ static void broken_metadata(void **state)
         {"fettle.classes", "{\"a\": 1}", "is not a list of names"},
         {"fettle.classes", "[\"a\"]", "names 1 classes but its head has 5 outputs"},
         {"fettle.classes", "[1]", "entry 0 is not a text"},
-        {"fettle.classes", "[\"a\"", "is not JSON"},
+        {"fettle.classes", "[\"a\"", "malformed JSON"},
         {"fettle.preprocess", "{}", "lacks a value or has one out of range"},
         {"fettle.preprocess",
          "{\"height\":8,\"width\":8,\"mean\":[0,0,0],\"std\":[0,1,1],\"interpolation\":\"bicubic\",\"crop_pct\":1}",

@@ -236,6 +236,8 @@ static void refuses_folders_and_texts(void **state)
     write_text(FET__HF_CONFIG, "{\"a\": }");
     expect_failure(NULL, FET_E_FORMAT, "config.json: malformed JSON: line 1, column 7");
     write_text(FET__HF_CONFIG, "7");
+    expect_failure(NULL, FET_E_FORMAT, "config.json: malformed JSON: line 1");
+    write_text(FET__HF_CONFIG, "[7]");
     expect_failure(NULL, FET_E_FORMAT, "config.json: malformed JSON: it is not an object");
 }
 
