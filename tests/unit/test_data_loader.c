@@ -90,6 +90,10 @@ static uint64_t hash_batch(const fet__batch *b)
     uint64_t h = mix(0xcbf29ce484222325u, b->images, sizeof(float) * FLOATS * BATCH);
     h = mix(h, b->labels, sizeof *b->labels * BATCH);
     h = mix(h, b->index, sizeof *b->index * BATCH);
+    if (b->own) {
+        h = mix(h, b->labels2, sizeof *b->labels2 * BATCH);
+        h = mix(h, b->own, sizeof *b->own * BATCH);
+    }
     return mix(mix(h, &b->count, sizeof b->count), &b->step, sizeof b->step);
 }
 
