@@ -63,8 +63,8 @@ static int64_t take(fet__attention_plan *a, int64_t rows, int64_t cols)
 /* Batch entries that share a bias, cut into segments when there are few biases. */
 static void cut_entries(fet__attention_plan *a)
 {
-    int64_t each = a->batch / a->bias_groups;
-    int64_t wanted = a->bias_groups >= FEW_GROUPS ? 1 : fet__ceil_div(FEW_GROUPS, a->bias_groups);
+    int64_t groups = a->bias_groups > 0 ? a->bias_groups : 1, each = a->batch / groups;
+    int64_t wanted = groups >= FEW_GROUPS ? 1 : fet__ceil_div(FEW_GROUPS, groups);
 
     a->segment = fet__ceil_div(each, wanted < each ? wanted : each);
     a->segments = fet__ceil_div(each, a->segment);
