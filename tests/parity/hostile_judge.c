@@ -4,8 +4,13 @@
 #include <signal.h>
 #include <string.h>
 
-#define SECONDS_LIMIT 1.0
 #define MEMORY_LIMIT ((int64_t)64 << 20)
+
+/* A sanitizer takes its share. */
+static double seconds_limit(void)
+{
+    return hostile_memory_is_unlimited() ? 2.5 : 1.0;
+}
 
 /* Words of INDEX.md that mean a message of ours in other words. */
 static bool message_has(const char *message, const char *word)
@@ -38,7 +43,7 @@ static const char *judge_limits(const hostile_outcome *o)
 {
     if (!o->ended || o->signal)
         return end_words(o);
-    if (o->seconds > SECONDS_LIMIT)
+    if (o->seconds > seconds_limit())
         return "it took longer than a second";
     if (o->grown > MEMORY_LIMIT || (o->st == FET_E_NOMEM))
         return "it wanted more than 64 MiB";
@@ -67,6 +72,16 @@ static const char *judge(const hostile_row *r, const hostile_outcome *o)
     return NULL;
 }
 
+/* The share of the limits that it took; above 1 when it is wrong. */
+static double share_of(const hostile_outcome *o, const char *problem)
+{
+    double time = o->seconds / seconds_limit(), memory = (double)o->grown / (double)MEMORY_LIMIT;
+
+    if (problem)
+        return 2.0;
+    return time > memory ? time : memory;
+}
+
 typedef struct judged {
     int count, bad;
 } judged;
@@ -79,7 +94,7 @@ static fet_status judge_file(judged *j, parity_case *c, const hostile_row *r, ho
     const char *problem = st == FET_OK ? judge(r, &o) : NULL;
 
     if (st == FET_OK)
-        parity_note(c, r->file, problem ? 1.0 : 0.0, 0.5);
+        parity_note(c, r->file, share_of(&o, problem), 1.0);
     j->count++;
     if (problem) {
         j->bad++;
