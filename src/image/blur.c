@@ -12,15 +12,16 @@
 
 static void make_taps(float *taps, int kernel, double sigma)
 {
+    int half = kernel / 2;
     double sum = 0.0;
 
     for (int i = 0; i < kernel; i++) {
-        double t = (i - kernel / 2) / sigma;
+        double t = (i - half) / sigma;
 
         sum += exp(-0.5 * t * t);
     }
     for (int i = 0; i < kernel; i++) {
-        double t = (i - kernel / 2) / sigma;
+        double t = (i - half) / sigma;
 
         taps[i] = (float)(exp(-0.5 * t * t) / sum);
     }
