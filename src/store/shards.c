@@ -258,8 +258,11 @@ static fet_status keep_side_files(fet__tensors *t, const char *folder)
 /* ---- a folder ------------------------------------------------------------------------------------------------ */
 
 /* In this order: where a folder has the same weights in both formats, safetensors is read in place. */
-static const char *const weight_files[] = {"model.safetensors", "model.safetensors" INDEX_ENDING, "pytorch_model.bin",
-                                           "pytorch_model.bin" INDEX_ENDING};
+static const char *const weight_files[] = {
+    "model.safetensors",           "model.safetensors" INDEX_ENDING,
+    "pytorch_model.bin",           "pytorch_model.bin" INDEX_ENDING,
+    "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
+};
 
 static fet_status refuse_folder(const char *folder)
 {

@@ -39,9 +39,9 @@ int fet__tensors_leaf_count(const fet__tensors *t);
 void fet__tensors_leaf(const fet__tensors *t, int i, const char **path, const char **json);
 
 /* ---- shards.c: a checkpoint in several files, and folders ---------------------------------------------------- */
-/* fet__tensors_open() of a folder opens its model.safetensors, model.safetensors.index.json, pytorch_model.bin or
- * pytorch_model.bin.index.json, whichever comes first, and of an index all files that it names. The JSON texts that lie
- * beside them are then metadata under their names: fet__tensors_meta(t, FET__HF_CONFIG) is a valid JSON object of at most
+/* fet__tensors_open() of a folder opens its model.safetensors, model.safetensors.index.json, pytorch_model.bin,
+ * pytorch_model.bin.index.json, open_clip_model.safetensors or open_clip_pytorch_model.bin, whichever comes first, and of
+ * an index all files that it names. The JSON texts that lie beside them are then metadata under their names: fet__tensors_meta(t, FET__HF_CONFIG) is a valid JSON object of at most
  * 1 MiB, or NULL where there is none. What its fields mean (hidden_size, num_attention_heads, id2label, image_mean, ...)
  * is known to model/. */
 #define FET__HF_CONFIG "config.json"

@@ -147,6 +147,43 @@ static void keeps_texts_beside(void **state)
     fet__tensors_close(t);
 }
 
+/* PyTorch's files as shards, and the door that every caller uses. */
+static void reads_pytorch_files(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"state_dict.pt", "module_prefix.pt"};
+    fet__text index = {0};
+    fet__tensors *t = NULL;
+    fet__text_printf(&index, "{\n\"weight_map\": {");
+    for (int i = 0; i < 2; i++) {
+        char *target = fet__path_join(FETTLE_SHARED "/golden/data/ckpt/valid", files[i]);
+        char *link = fet__format("%s/pytorch_model-%d.bin", folder, i + 1);
+        if (!fet__file_exists(target)) {
+            printf("skipped: no reference checkpoints in %s\n", FETTLE_SHARED);
+            fet__free(target);
+            fet__free(link);
+            skip();
+        }
+        assert_int_equal(symlink(target, link), 0); /* as the hub's cache has them */
+        assert_int_equal(fet__tensors_open(&t, link), FET_OK);
+        for (int k = 0; k < fet__tensors_count(t); k++)
+            fet__text_printf(&index, "%s\"%s\": \"pytorch_model-%d.bin\"", i + k > 0 ? ", " : "",
+                             fet__tensors_at(t, k)->name, i + 1);
+        fet__tensors_close(t);
+        fet__free(target);
+        fet__free(link);
+    }
+    fet__text_printf(&index, "}}");
+    write_text("pytorch_model.bin.index.json", index.s);
+    fet__text_fini(&index);
+    assert_int_equal(fet__tensors_open(&t, folder), FET_OK);
+    assert_int_equal(fet__tensors_count(t), 18);
+    const fet__entry *a = fet__tensors_find(t, "conv.weight"),
+                     *b = fet__tensors_find(t, "state_dict/module.conv.weight");
+    assert_true(a && b && a->bytes == b->bytes && a->data != b->data);
+    fet__tensors_close(t);
+}
+
 static void prefers_one_file_of_safetensors(void **state)
 {
     (void)state;
@@ -222,8 +259,14 @@ static void files_are_only_files(void **state)
     char *path = path_of("loop.safetensors");
     assert_int_equal(unlink(path), 0);
     assert_int_equal(fet__make_folder(path), FET_OK);
-    fet__free(path);
     expect_failure(NULL, FET_E_FORMAT, "it is a folder and not a file of tensors");
+    fet__tensors *t = NULL;
+    char *index = path_of(INDEX);
+    assert_int_equal(fet__tensors_open(&t, folder), FET_E_FORMAT); /* the same through the door for all formats */
+    assert_int_equal(fet__tensors_open(&t, index), FET_E_FORMAT);
+    assert_non_null(strstr(fet_error_message(), "it is a folder and not a file of tensors"));
+    fet__free(index);
+    fet__free(path);
 }
 
 static void refuses_folders_and_texts(void **state)
@@ -302,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(reads_all_files, empty_folder),
         cmocka_unit_test_teardown(keeps_texts_beside, empty_folder),
+        cmocka_unit_test_teardown(reads_pytorch_files, empty_folder),
         cmocka_unit_test_teardown(prefers_one_file_of_safetensors, empty_folder),
         cmocka_unit_test_teardown(refuses_indexes, empty_folder),
         cmocka_unit_test_teardown(index_and_files_must_agree, empty_folder),
