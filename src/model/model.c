@@ -1,6 +1,7 @@
 /* A model in memory: building its graph, classes and head, adapters attached and merged. Opening is in model_open.c, writing in
  * model_save.c. */
 #include "model/model_int.h"
+#include "model/peft.h"
 
 #include <math.h>
 #include <string.h>
@@ -148,7 +149,7 @@ done:
 /* ---- adapters --------------------------------------------------------------------------------------------------------- */
 
 /* The model as it was before the adapter; also after an attempt that failed half-way. */
-static void detach(fet__model *m)
+void fet__model_detach(fet__model *m)
 {
     int i;
 
@@ -192,7 +193,7 @@ fet_status fet__model_attach(fet__model *m, const char *spec)
     if (st == FET_OK)
         select_buffers(m);
     if (st != FET_OK)
-        detach(m);
+        fet__model_detach(m);
 done:
     return st;
 }
@@ -277,7 +278,7 @@ static fet_status load_tensors(fet__model *m, const fet__tensors *t, const char 
         FET_TRY(load_tensor(m, fet__tensors_at(t, i)));
 done:
     if (st != FET_OK)
-        detach(m);
+        fet__model_detach(m);
     return st;
 }
 
@@ -341,11 +342,13 @@ done:
 
 fet_status fet__model_attach_file(fet__model *m, const char *path)
 {
-    char *file = fet__model_file(path, "adapter.safetensors");
+    char *file;
     fet__tensors *t = NULL;
     fet_status st;
 
-    if (!file)
+    if (fet__is_peft(path))
+        return fet__peft_attach(m, path);
+    if (!(file = fet__model_file(path, "adapter.safetensors")))
         return FET_E_NOMEM;
     FET_TRY(fet__tensors_open(&t, file));
     FET_TRY(attach_tensors(m, t, file));

@@ -63,6 +63,8 @@ void fet__fused_fini(fet__model *m);
 /* ---- model.c ------------------------------------------------------------------------------------------------------ */
 /* A head of that size with initial values and without class names. */
 fet_status fet__model_fresh_head(fet__model *m, int count);
+/* The model as it was before its adapter; does nothing where there is none. */
+void fet__model_detach(fet__model *m);
 
 /* ---- model_open.c ------------------------------------------------------------------------------------------------ */
 /* A graph of the whole model without running it: initialises what may be, finds what is missing, and with

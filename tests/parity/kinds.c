@@ -53,7 +53,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"spcl.ranking_ties", parity_spcl_ranking_ties, NULL},
                                     {"mona.lr_schedules", parity_mona_lr_schedules, NULL},
                                     /* not checked yet */
-                                    {"hydra.peft_lora", NULL, "peft_lora"},
+                                    {"hydra.peft_lora", parity_peft_lora, "peft_lora"},
                                     {"hydra.vit_jax", parity_vit_jax, "vit_base_jax.npz"},
                                     {"quadranet.models", NULL, "quadranet/models.json"},
                                     {0}};

@@ -70,6 +70,7 @@ fet_status parity_vit_base(parity_case *c);
 fet_status parity_vit_hydra_both(parity_case *c);
 fet_status parity_vit_hydra_train(parity_case *c);
 fet_status parity_vit_lora_qv(parity_case *c);
+fet_status parity_peft_lora(parity_case *c);
 fet_status parity_vit_jax(parity_case *c);
 fet_status parity_clip_visual_hydra(parity_case *c);
 fet_status parity_vit_adapter_houlsby(parity_case *c);
