@@ -78,6 +78,10 @@ static void print(json_t *j)
         puts("\nlinear layers, where adapters can act");
         print_sites(json_object_get(j, "sites"));
     }
+    if (json_array_size(json_object_get(j, "branches"))) {
+        puts("\nbranches, where adapters can insert modules");
+        print_sites(json_object_get(j, "branches"));
+    }
 }
 
 static int run(args *a)

@@ -2,7 +2,9 @@
 #include "cli/cli.h"
 
 static const flag flags_tune[] = {{"adapter", "NAME[:key=value,...]", NULL,
-                                   "what trains: hydra lora seqlora bitfit linear full (fettle list adapters)", true},
+                                   "what trains: hydra lora seqlora mona adapter adaptformer bitfit norm partial1 "
+                                   "linear full (fettle list adapters)",
+                                   true},
                                   {"out", "RUN", NULL, "folder to write; must not exist without --resume", true},
                                   {"resume", NULL, "off", "continue RUN with the options of its first start", true},
                                   FLAG_END};

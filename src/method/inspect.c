@@ -71,9 +71,11 @@ static fet_status describe_model(json_t *j, const char *path, const char *arch)
     json_object_set_new(j, "outputs", json_integer(m->arch.classes));
     json_object_set_new(j, "features", json_integer((json_int_t)m->arch.feature_size));
     json_object_set_new(j, "sites", lines_json(s.sites.s));
+    json_object_set_new(j, "branches", lines_json(s.branches.s));
 done:
     fet__text_fini(&text);
     fet__text_fini(&s.sites);
+    fet__text_fini(&s.branches);
     fet__model_close(m);
     return st;
 }

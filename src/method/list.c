@@ -29,9 +29,9 @@ static json_t *adapters(void)
 
     for (i = 0; fet__adapter_classes[i]; i++) {
         const fet__adapter_class *c = fet__adapter_classes[i];
-        json_array_append_new(j, json_pack("{s:s, s:s, s:b, s:o, s:o}", "name", c->name, "help", c->help, "merges",
-                                           !c->merge_refusal, "options", options_json(c->options), "presets",
-                                           presets_json(c->presets)));
+        json_array_append_new(j, json_pack("{s:s, s:s, s:b, s:b, s:o, s:o}", "name", c->name, "help", c->help, "merges",
+                                           !c->merge_refusal, "fused", c->fuse != NULL, "options",
+                                           options_json(c->options), "presets", presets_json(c->presets)));
     }
     return j;
 }

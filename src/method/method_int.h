@@ -48,7 +48,8 @@ fet_status fet__forward(fet_model *m, const fet__sample *samples, int count, con
 /* What one picture costs, and the linear layers where adapters may act. */
 typedef struct fet__survey {
     double flops;
-    fet__text sites; /* one name a line */
+    fet__text sites;    /* one name a line */
+    fet__text branches; /* residual sums, "blocks.0.attn": where adapters insert modules */
 } fet__survey;
 fet_status fet__survey_model(fet__survey *out, fet__model *m);
 

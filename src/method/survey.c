@@ -36,7 +36,9 @@ fet_status fet__survey_model(fet__survey *out, fet__model *m)
     for (i = 0; i < b.site_count; i++)
         if (b.sites[i].kind == FET__SITE_LINEAR)
             fet__text_printf(&out->sites, "%s\n", b.sites[i].name);
-    if (out->sites.failed)
+        else if (b.sites[i].kind == FET__SITE_RESIDUAL)
+            fet__text_printf(&out->branches, "%s\n", b.sites[i].name);
+    if (out->sites.failed || out->branches.failed)
         st = FET_FAIL(FET_E_NOMEM, "no memory for the list of layers");
 done:
     fet__graph_destroy(b.g);
