@@ -14,7 +14,7 @@ static const flag flags_preview[] = {
 
 static void print_row(size_t i, const json_t *r)
 {
-    const json_t *mixed = json_object_get(r, "mixed"), *m;
+    const json_t *mixed = json_object_get(r, "mixed");
     size_t k;
 
     printf("row %-3zu %-20s %s\n", i + 1, json_string_value(json_object_get(r, "class")),
@@ -22,22 +22,25 @@ static void print_row(size_t i, const json_t *r)
     if (json_array_size(mixed) == 0)
         return;
     printf("        mixed in, draw by draw:");
-    json_array_foreach(mixed, k, m)
+    for (k = 0; k < json_array_size(mixed); k++) {
+        const json_t *m = json_array_get(mixed, k);
         printf("%s %.0f %% %s", k ? "," : "", 100 - 100 * json_number_value(json_object_get(m, "own")),
                json_string_value(json_object_get(m, "other")));
+    }
     putchar('\n');
 }
 
 static int print(const args *a, const char *text, const char *out)
 {
-    json_t *j = json_loads(text, 0, NULL), *rows = json_object_get(j, "rows"), *r;
+    json_t *j = json_loads(text, 0, NULL), *rows = json_object_get(j, "rows");
     size_t i;
 
     if (a->json) {
         json_object_set_new(j, "out", json_text(out));
         return print_json(j);
     }
-    json_array_foreach(rows, i, r) print_row(i, r);
+    for (i = 0; i < json_array_size(rows); i++)
+        print_row(i, json_array_get(rows, i));
     printf("%lld x %lld pixels (height x width) in %s\n", (long long)json_integer_value(json_object_get(j, "height")),
            (long long)json_integer_value(json_object_get(j, "width")), shown(out));
     json_decref(j);

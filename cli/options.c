@@ -58,6 +58,7 @@ const flag flags_training[] = {
     {"every", "N", "a third of the epochs", "step: epochs between falls", true},
     {"gamma", "X", "0.1", "step: factor of a fall", true},
     {"clip", "X", "0", "largest global gradient norm; 0: no clipping", true},
+    {"ema", "X", "0", "decay of a moving average of the weights, which is evaluated and saved instead; 0: none", true},
     {"smoothing", "X", "0", "label smoothing", true},
     {"drop-path", "X", "0", "drop-path rate of the last block", true},
     {"augment", "SPEC", "light",

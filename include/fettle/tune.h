@@ -42,9 +42,10 @@ typedef struct fet_tune_options {
     int schedule_lag;       /* not 0: epoch e runs at the rate of epoch e - 1, as the public VTAB scripts do */
     double every, gamma;    /* step: the factor gamma after each `every` epochs; 0: a third of the epochs, 0.1 */
     double clip;            /* global gradient norm; 0: off */
+    double ema;             /* decay of a moving average of the weights, which is then evaluated and saved; 0: none */
     double smoothing;       /* label smoothing in [0, 1) */
     double drop_path;       /* rate of the last block in [0, 1) */
-    const char *augment;    /* none light strong; NULL: light */
+    const char *augment;    /* none light strong, or steps joined by '+' (docs/augmentation.md); NULL: light */
     int drop_last;          /* not 0: an epoch's last, incomplete batch is left out */
     int64_t eval_every;     /* epochs between evaluations; 0: 1. The last epoch is always evaluated */
     double save_every;      /* seconds between saves, besides one at every epoch; 0: 60 */

@@ -199,7 +199,7 @@ fet_status fet__image_window(fet__image *out, const fet__image *in, int top, int
 
 fet_status fet__image_pad_crop(fet__image *out, const fet__image *in, const fet__pad_crop *how, fet__rng *r)
 {
-    int64_t pad_y = how->pad, pad_x = how->pad, height, width;
+    int64_t pad_y = how->pad, pad_x = pad_y, height, width;
     int top, left;
 
     memset(out, 0, sizeof *out);

@@ -129,6 +129,7 @@ static fet_status loop_options(job *j, fet__loop_options *out)
     if (o->no_decay)
         fet__decay_rule_parse(o->no_decay, &out->optimizer.no_decay);
     out->optimizer.clip = o->clip;
+    out->optimizer.average = o->ema;
     return fet__augment_parse(&j->augment, o->augment, j->m->input.height, j->m->input.width);
 }
 

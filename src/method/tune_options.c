@@ -11,7 +11,7 @@ enum kind { TEXT, INT, LONG, REAL, SWITCH, BYTES, SEED };
 
 typedef struct key {
     const char *name;
-    const char *words; /* of TEXT: the choices, or NULL for any text */
+    const char *words;                      /* of TEXT: the choices, or NULL for any text */
     fet_status (*check)(const char *value); /* of TEXT: whether it can be read; or NULL */
     size_t offset;
     double low, high; /* of numbers; low is left out of the range where `open` */
@@ -59,6 +59,7 @@ static const key keys[] = {
     {.name = "every", .kind = REAL, .offset = AT(every), .low = 0, .high = 1e9, .open = true},
     {.name = "gamma", .kind = REAL, .offset = AT(gamma), .low = 0, .high = 1e6, .open = true},
     {.name = "clip", .kind = REAL, .offset = AT(clip), .low = 0, .high = 1e9},
+    {.name = "ema", .kind = REAL, .offset = AT(ema), .low = 0, .high = 0.9999999},
     {.name = "smoothing", .kind = REAL, .offset = AT(smoothing), .low = 0, .high = 0.999999},
     {.name = "drop-path", .kind = REAL, .offset = AT(drop_path), .low = 0, .high = 0.999999},
     {.name = "augment", .kind = TEXT, .offset = AT(augment), .check = check_augment},

@@ -36,6 +36,23 @@ static void take_time(loop *l)
     l->begun = now;
 }
 
+/* Evaluation and files see the average of the weights where one is kept; called twice, all is as before. */
+static void exchange_average(const loop *l)
+{
+    if (l->o->optimizer.average > 0 && l->s.step > 0)
+        fet__average_exchange(l->m->store);
+}
+
+static fet_status save_adapter(const loop *l)
+{
+    fet_status st;
+
+    exchange_average(l);
+    st = fet__model_save_adapter(l->m, l->folder.adapter, NULL, 0);
+    exchange_average(l);
+    return st;
+}
+
 /* The state first: it alone is the truth, the adapter file beside it is derived and written again by a resume. */
 static fet_status save(loop *l)
 {
@@ -43,7 +60,7 @@ static fet_status save(loop *l)
 
     take_time(l);
     FET_TRY(fet__checkpoint_write(l->folder.state, l->m, &l->s));
-    FET_TRY(fet__model_save_adapter(l->m, l->folder.adapter, NULL, 0));
+    FET_TRY(save_adapter(l));
     l->saved = fet__now();
     l->saved_step = l->s.step;
 done:
@@ -185,6 +202,18 @@ static fet_status keep_best(loop *l)
     return st;
 }
 
+static fet_status evaluate(loop *l)
+{
+    fet_status st;
+
+    exchange_average(l);
+    st = fet__evaluate_with(&l->s.last, &l->evaluation, l->evaluation_batch, l->m, l->d, FET__VAL);
+    if (st == FET_OK)
+        st = keep_best(l);
+    exchange_average(l);
+    return st;
+}
+
 static bool evaluation_due(const loop *l)
 {
     int64_t every = l->o->eval_every > 0 ? l->o->eval_every : 1;
@@ -203,10 +232,8 @@ static fet_status end_epoch(loop *l)
     if (fet__loader_skipped(l->loader) > l->s.skipped) /* it counts from the start of this session on */
         l->s.skipped = fet__loader_skipped(l->loader);
     evaluated = evaluation_due(l);
-    if (evaluated) {
-        FET_TRY(fet__evaluate_with(&l->s.last, &l->evaluation, l->evaluation_batch, l->m, l->d, FET__VAL));
-        FET_TRY(keep_best(l));
-    }
+    if (evaluated)
+        FET_TRY(evaluate(l));
     take_time(l);
     FET_TRY(fet__log_append(&l->folder, &l->s, evaluated, l->lr, rate));
     l->s.epoch++;
@@ -255,6 +282,10 @@ static fet_status count_steps(loop *l)
                         (long long)batch);
     l->steps = l->o->steps > 0 ? l->o->steps : l->o->epochs * l->epoch_steps;
     l->epochs = (l->steps + l->epoch_steps - 1) / l->epoch_steps;
+    if (l->o->optimizer.average > 0 && (double)l->steps * (1 - l->o->optimizer.average) < 1)
+        fet__warn("the average of the weights looks back over about %.0f steps and the run has %lld: it will stay near "
+                  "the initial weights",
+                  1 / (1 - l->o->optimizer.average), (long long)l->steps);
     l->schedule = l->o->schedule;
     if (l->schedule.total <= 0)
         l->schedule.total = (double)l->steps / (double)l->epoch_steps - (l->schedule.prefix ? l->schedule.warmup : 0);
@@ -409,6 +440,16 @@ static void fill(fet__loop_result *out, loop *l)
                               .info = plan_of(l)};
 }
 
+static fet_status save_model(const loop *l)
+{
+    fet_status st;
+
+    exchange_average(l);
+    st = fet__model_save(l->m, l->folder.model, NULL, 0);
+    exchange_average(l);
+    return st;
+}
+
 static fet_status run(loop *l, fet__loop_result *out)
 {
     fet_status st = FET_OK;
@@ -417,9 +458,9 @@ static fet_status run(loop *l, fet__loop_result *out)
     while (l->s.step < l->steps || l->s.epoch_step > 0)
         FET_TRY(run_epoch(l));
     /* A run that had ended, or was killed between its last state and the files derived from it: write those again. */
-    FET_TRY(fet__model_save_adapter(l->m, l->folder.adapter, NULL, 0));
+    FET_TRY(save_adapter(l));
     if (l->o->whole_model)
-        FET_TRY(fet__model_save(l->m, l->folder.model, NULL, 0));
+        FET_TRY(save_model(l));
     fill(out, l);
     FET_TRY(fet__run_report(&l->folder, l->m, l->d, out));
 done:

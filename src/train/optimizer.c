@@ -79,6 +79,34 @@ static fet__node *descend(update *u, fet__node *p, fet__node *direction)
     return fet__sub(u->g, p, fet__mul(u->g, direction, u->lr));
 }
 
+/* The parameter's new value, and the average that follows it: it begins at the initial value. */
+static void put(update *u, fet__node *p, fet__node *next)
+{
+    fet__node *old;
+
+    fet__assign(u->g, p, next);
+    if (u->o->average <= 0)
+        return;
+    old = state(u, p, "ema");
+    fet__assign(u->g, old, average(u->g, u->o->average, fet__where(u->g, u->first, p, old), next));
+}
+
+/* Running statistics are averaged with the weights they go with, as they are when the step begins. */
+static void average_buffers(update *u)
+{
+    int i, n = fet__params_count(u->store);
+
+    for (i = 0; u->o->average > 0 && i < n; i++) {
+        fet__param *b = fet__params_at(u->store, i);
+        fet__node *x, *old;
+        if (b->role != FET__BUFFER || !b->trainable)
+            continue;
+        x = fet__leaf(u->g, b);
+        old = state(u, x, "ema");
+        fet__assign(u->g, old, average(u->g, u->o->average, fet__where(u->g, u->first, x, old), x));
+    }
+}
+
 static void sgd(update *u, fet__node *p, fet__node *grad)
 {
     const fet__optimizer_options *o = u->o;
@@ -91,7 +119,7 @@ static void sgd(update *u, fet__node *p, fet__node *grad)
         fet__assign(u->g, buffer, next);
         grad = o->nesterov ? fet__add(u->g, grad, fet__scale(u->g, next, o->momentum)) : next;
     }
-    fet__assign(u->g, p, descend(u, p, grad));
+    put(u, p, descend(u, p, grad));
 }
 
 static void adam(update *u, fet__node *p, fet__node *grad, double decay)
@@ -111,7 +139,7 @@ static void adam(update *u, fet__node *p, fet__node *grad, double decay)
     denominator = fet__shift(u->g, fet__div(u->g, fet__unary(u->g, FET__OP_SQRT, next_v), u->bias2), o->eps);
     if (o->kind == FET__ADAMW && decay != 0)
         base = fet__sub(u->g, p, fet__mul(u->g, p, fet__scale(u->g, u->lr, decay)));
-    fet__assign(u->g, p, descend(u, base, fet__div(u->g, fet__div(u->g, next_m, u->bias1), denominator)));
+    put(u, p, descend(u, base, fet__div(u->g, fet__div(u->g, next_m, u->bias1), denominator)));
 }
 
 static void rmsprop(update *u, fet__node *p, fet__node *grad)
@@ -127,7 +155,7 @@ static void rmsprop(update *u, fet__node *p, fet__node *grad)
         direction = fet__add(u->g, fet__scale(u->g, buffer, o->momentum), direction);
         fet__assign(u->g, buffer, direction);
     }
-    fet__assign(u->g, p, descend(u, p, direction));
+    put(u, p, descend(u, p, direction));
 }
 
 static void update_one(update *u, fet__node *p, fet__node *grad)
@@ -175,5 +203,6 @@ fet_status fet__optimizer_build(const fet__optimizer_options *o, fet__graph *g, 
                              fet__div(g, fet__scalar(g, FET_F32, o->clip), fet__shift(g, norm, 1e-6)));
     for (i = 0; i < count; i++)
         update_one(&u, params[i], factor ? fet__mul(g, grads[i], factor) : grads[i]);
+    average_buffers(&u);
     return fet__graph_status(g);
 }

@@ -30,6 +30,7 @@ typedef struct fet__optimizer_options {
     bool amsgrad;
     double weight_decay;      /* SGD, Adam, RMSprop: added to the gradient; AdamW: decoupled, p *= 1 - lr wd first */
     fet__decay_rule no_decay; /* what is spared it */
+    double average;           /* > 0: a moving average of the parameters with this decay, as states "optim.NAME.ema" */
     double clip;              /* > 0: global L2 norm; coefficient min(1, clip / (norm + 1e-6)) */
 } fet__optimizer_options;
 fet__optimizer_options fet__optimizer_defaults(void); /* AdamW 0.9 0.999 1e-8, weight decay 1e-4, no clipping */

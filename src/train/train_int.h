@@ -27,6 +27,11 @@ fet_status fet__checkpoint_read(const char *path, fet__model *m, fet__run_state 
 fet_status fet__checkpoint_peek(const char *path, fet__run_state *s);
 void fet__run_state_fini(fet__run_state *s);
 
+/* ---- average.c ---------------------------------------------------------------------------------------------------- */
+#define FET__STATE_NAME 512
+/* Trained tensors and running statistics exchange contents with their averages, where they have one; again: back. */
+void fet__average_exchange(fet__params *store);
+
 /* ---- run_folder.c ------------------------------------------------------------------------------------------------- */
 typedef struct fet__run_folder {
     char *path, *state, *adapter, *best, *model, *log, *json, *report;
