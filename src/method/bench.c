@@ -12,6 +12,8 @@ const fet__workload fet__workloads[] = {
     {"vit-full", "ViT-B/16 at 224, every parameter, AdamW", "vit_base_patch16_224:classes=100", "full", false},
     {"swin-mona", "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
      "swin_tiny_patch4_window7_224:classes=100", "mona:dropout=0", true},
+    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false},
+    {"r20-full", "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW", "resnet20", "full", false},
     {NULL, NULL, NULL, NULL, false}};
 
 /* NULL, with the message set, when there is none of that name. */

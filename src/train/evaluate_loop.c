@@ -18,10 +18,15 @@ fet__preprocess fet__model_preprocess(const fet__model *m)
     return p;
 }
 
+/* The places behind an incomplete batch count nowhere (label -1) but in the statistics of batch norms: they repeat its pictures. */
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values)
 {
-    if (s->images)
+    if (s->images) {
         memcpy(s->images, b->images, (size_t)batch * (size_t)image_values * sizeof(float));
+        for (int64_t i = b->count; b->count > 0 && i < batch; i++)
+            memcpy(s->images + i * image_values, s->images + (i - b->count) * image_values,
+                   (size_t)image_values * sizeof(float));
+    }
     if (s->labels)
         memcpy(s->labels, b->labels, (size_t)batch * sizeof(int32_t));
     if (s->labels2 && b->labels2)

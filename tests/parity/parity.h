@@ -99,5 +99,7 @@ fet_status parity_quadlib_ours(parity_case *c);
 fet_status parity_spcl_dsbn_block(parity_case *c);
 fet_status parity_spcl_pool_ibn(parity_case *c);
 fet_status parity_mona_lr_schedules(parity_case *c);
+fet_status parity_models_logits(parity_case *c);
+fet_status parity_models_pred(parity_case *c);
 
 #endif
