@@ -23,7 +23,13 @@
     X(attention_grad, attention_grad, p->op == FET__OP_ATTENTION_GRAD && fet__attention_accepts(p),                    \
       fet__attention_prepare, fet__x86_free_state)                                                                     \
     X(attention_dbias, attention_dbias, p->op == FET__OP_ATTENTION_DBIAS && fet__attention_accepts(p),                 \
-      fet__attention_prepare, fet__x86_free_state)
+      fet__attention_prepare, fet__x86_free_state)                                                                     \
+    X(depthwise, depthwise, p->op == FET__OP_CONV2D && fet__depthwise_accepts(p), fet__depthwise_prepare,              \
+      fet__x86_free_state)                                                                                             \
+    X(depthwise_dx, depthwise, p->op == FET__OP_CONV2D_DX && fet__depthwise_accepts(p), fet__depthwise_prepare,        \
+      fet__x86_free_state)                                                                                             \
+    X(depthwise_dw, depthwise_dw, p->op == FET__OP_CONV2D_DW && fet__depthwise_accepts(p), fet__depthwise_prepare,     \
+      fet__x86_free_state)
 
 #define X(name, body, fits, make, free)                                                                                \
     static bool name##_avx2(const fet__problem *p)                                                                     \

@@ -49,12 +49,15 @@ bool fet__softmax_accepts(const fet__problem *p);
 fet_status fet__attention_prepare(fet__prepared *k); /* attention_plan.c */
 bool fet__attention_accepts(const fet__problem *p);
 
+fet_status fet__depthwise_prepare(fet__prepared *k); /* depthwise_plan.c */
+bool fet__depthwise_accepts(const fet__problem *p);
+
 /* ---- run, per instruction set ------------------------------------------------------------------------------ */
 
 /* clang-format off */
 #define FET__X86_RUNS(X)                                                                                               \
     X(group) X(layer_norm) X(layer_norm_dx) X(layer_norm_dgamma) X(softmax) X(softmax_grad) X(cross_entropy)           \
-    X(cross_entropy_grad) X(attention) X(attention_grad) X(attention_dbias)
+    X(cross_entropy_grad) X(attention) X(attention_grad) X(depthwise) X(depthwise_dw) X(attention_dbias)
 /* clang-format on */
 #define X(name) fet__x86_run fet__avx2_##name, fet__avx512_##name;
 FET__X86_RUNS(X)

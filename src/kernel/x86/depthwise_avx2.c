@@ -1,0 +1,2 @@
+/* Depthwise convolution and its gradient of the map, compiled for AVX2. */
+#include "kernel/x86/depthwise_body.h"
