@@ -108,6 +108,7 @@ static bool may_fail(const fet__step *s)
     switch (s->node->op) {
     case FET__OP_GATHER:
     case FET__OP_SCATTER_ADD:
+    case FET__OP_MEMORY_UPDATE:
     case FET__OP_CROSS_ENTROPY:
     case FET__OP_CROSS_ENTROPY_GRAD:
     case FET__OP_LINEAR:

@@ -62,6 +62,7 @@ static const field fields[] = {
     FIELD(MAX_POOL_INDEX, K_PAIR, pool, stride),
     FIELD(MAX_POOL_INDEX, K_PAIR, pool, pad),
     FIELD(LINEAR, K_ACTIVATION, linear, activation),
+    FIELD(MEMORY_UPDATE, K_DOUBLE, memory, momentum),
     FIELD(LAYER_NORM, K_DOUBLE, norm, eps),
     FIELD(LAYER_NORM_DX, K_DOUBLE, norm, eps),
     FIELD(LAYER_NORM_DGAMMA, K_DOUBLE, norm, eps),

@@ -171,6 +171,17 @@ fet__node *fet__scatter_add(fet__graph *g, fet__node *index, fet__node *updates,
     return fet__make(g, FET__OP_SCATTER_ADD, in, 2, NULL, updates->dtype, &shape);
 }
 
+fet__node *fet__memory_update(fet__graph *g, fet__node *memory, fet__node *index, fet__node *rows, double momentum)
+{
+    fet__node *in[3] = {memory, index, rows};
+    fet__attr attr = {.raw = {0}};
+
+    if (!fet__have(g, FET__OP_MEMORY_UPDATE, in, 3))
+        return NULL;
+    attr.memory.momentum = momentum;
+    return fet__make(g, FET__OP_MEMORY_UPDATE, in, 3, &attr, memory->dtype, NULL);
+}
+
 /* ---- feature maps ---- */
 
 fet__node *fet__resize(fet__graph *g, fet__node *x, int64_t h, int64_t w, bool bicubic, bool align_corners)

@@ -101,6 +101,7 @@ fet__node *fet__concat(fet__graph *g, fet__node *const *x, int count, int axis);
 fet__node *fet__roll(fet__graph *g, fet__node *x, int axis, int64_t shift);
 fet__node *fet__gather(fet__graph *g, fet__node *x, fet__node *index);
 fet__node *fet__scatter_add(fet__graph *g, fet__node *index, fet__node *updates, int64_t rows);
+fet__node *fet__memory_update(fet__graph *g, fet__node *memory, fet__node *index, fet__node *rows, double momentum);
 fet__node *fet__resize(fet__graph *g, fet__node *x, int64_t h, int64_t w, bool bicubic, bool align_corners);
 typedef struct fet__pool {
     int kernel[2], stride[2], pad[2];

@@ -136,6 +136,7 @@ fet_status fet__infer_unslice(fet__node *n, bool shaped);
 fet_status fet__infer_concat(fet__node *n, bool shaped);
 fet_status fet__infer_gather(fet__node *n, bool shaped);
 fet_status fet__infer_scatter_add(fet__node *n, bool shaped);
+fet_status fet__infer_memory_update(fet__node *n, bool shaped);
 void fet__vjp_reshape(fet__vjp *a);
 void fet__vjp_transpose(fet__vjp *a);
 void fet__vjp_slice(fet__vjp *a);
@@ -145,6 +146,7 @@ void fet__vjp_roll(fet__vjp *a);
 void fet__vjp_gather(fet__vjp *a);
 void fet__vjp_scatter_add(fet__vjp *a);
 double fet__flops_scatter_add(const fet__node *n);
+double fet__flops_memory_update(const fet__node *n);
 
 /* ---- op_image.c: resize and pooling ------------------------------------------------------------------------- */
 fet_status fet__infer_resize(fet__node *n, bool shaped);

@@ -190,3 +190,25 @@ double fet__flops_scatter_add(const fet__node *n)
 {
     return (double)fet__shape_count(&n->input[1]->shape);
 }
+
+fet_status fet__infer_memory_update(fet__node *n, bool shaped)
+{
+    const fet__node *memory = n->input[0], *index = n->input[1], *rows = n->input[2];
+
+    (void)shaped;
+    if (!fet__dtype_is_float(memory->dtype) || rows->dtype != memory->dtype || index->dtype != FET_I32)
+        return fet__refuse(n, "memory and rows must be of one floating type, the index i32");
+    if (memory->shape.rank != 2 || index->shape.rank != 1 || rows->shape.rank != 2 ||
+        rows->shape.dim[0] != index->shape.dim[0] || rows->shape.dim[1] != memory->shape.dim[1])
+        return fet__refuse(n, "the memory is [M, D], the index [B], the rows [B, D]");
+    if (!(n->attr.memory.momentum >= 0 && n->attr.memory.momentum < 1))
+        return fet__refuse(n, "momentum %g is outside 0 to 1 (1 excluded)", n->attr.memory.momentum);
+    n->dtype = memory->dtype;
+    n->shape = memory->shape;
+    return FET_OK;
+}
+
+double fet__flops_memory_update(const fet__node *n)
+{
+    return 6.0 * (double)fet__shape_count(&n->input[2]->shape);
+}

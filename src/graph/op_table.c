@@ -59,6 +59,7 @@
     ROW(AVG_POOL, fet__infer_avg_pool, fet__vjp_avg_pool, NULL, fet__flops_pool, ALL, 0, EVERY)                        \
     ROW(AVG_POOL_T, fet__infer_avg_pool_t, fet__vjp_avg_pool_t, NULL, fet__flops_pool_t, ALL, 0, EVERY)                \
     ROW(MAX_POOL_INDEX, fet__infer_max_pool_index, NULL, NULL, fet__flops_pool, ALL, 0, EVERY)                         \
+    ROW(MEMORY_UPDATE, fet__infer_memory_update, NULL, NULL, fet__flops_memory_update, PART, 0, EVERY)                 \
     ROW(STANDARDIZED, fet__infer_standardized, fet__vjp_standardized, NULL, fet__flops_none, NONE, 5, EVERY)           \
     ROW(GELU, fet__infer_element, fet__vjp_gelu, fet__lower_gelu, fet__flops_gelu, ALL, 0, EVERY)                      \
     ROW(GELU_GRAD, fet__infer_element, NULL, fet__lower_gelu_grad, fet__flops_gelu, ALL, 0, EVERY)                     \

@@ -28,6 +28,9 @@
  *   roll(x)                   y[i] = x[(i - shift) mod n] per axis; attr.roll.shift
  *   gather(x, i)              rows: x [N, ..], i i32 [M..] -> [M.., ..]; an index out of range fails the run
  *   scatter_add(i, u)         zeros [N, ..] (node's shape), row i[m] += u[m], in the order of m
+ *   memory_update(F, i, f)    F [M, D], i i32 [B], f [B, D]: F where, for b = 0, 1, .. in order, row r = i[b] has become v / |v|,
+ *                             v = momentum row + (1 - momentum) f[b]; a v without a positive finite length leaves the row as it
+ *                             is; attr.memory.momentum. No gradient
  *   resize(x)                 [B,H,W,C] -> node's H', W'; attr.resize; resize_t is its transpose
  *   avg_pool(x)               [B,H,W,C]; attr.pool; divides by kernel area (padding counted) ; avg_pool_t is its transpose
  *   max_pool_index(x)         i32 [B,H',W',C]: flat index into x of the largest element of each window, first in scan order wins ties;
@@ -125,6 +128,9 @@ typedef union fet__attr {
     struct {
         int32_t activation;
     } linear;
+    struct {
+        double momentum;
+    } memory;
     struct {
         double eps;
     } norm;

@@ -97,6 +97,21 @@ fet_status fet__step_compute(fet__step *s);
 /* Copy a loader's batch into the program's inputs. */
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values);
 
+/* ---- hybrid_memory.c: SpCL ------------------------------------------------------------------------------------------- */
+/* Rows over their length, which counts as 1e-12 at least. */
+fet__node *fet__unit_rows(fet__graph *g, fet__node *x);
+/* memory [M, D], label i32 [M] in 0..M-1, gaps allowed -> [M, D]: row k is the mean (not of unit length) of the rows with label k, zero
+ * where there is none. *present [1, M]: 1 where there is one. */
+fet__node *fet__memory_centers(fet__graph *g, fet__node *memory, fet__node *label, fet__node **present);
+/* Mean over the batch of -ln(p[own class] + 1e-6), p = e / (sum e + 1e-6), e = exp(<f, c> / temperature) of the classes that there are.
+ * features [B, D], unit rows; target i32 [B]. No gradient reaches the centres. */
+fet__node *fet__memory_loss(fet__graph *g, fet__node *features, fet__node *centers, fet__node *present,
+                            fet__node *target, double temperature);
+/* The same value, with the gradient that the reference's source loss has: taken through the centres `later`, of the memory after the target
+ * rows were updated (spcl.md 3.6). */
+fet__node *fet__memory_loss_late(fet__graph *g, fet__node *features, fet__node *centers, fet__node *present,
+                                 fet__node *target, double temperature, fet__node *later);
+
 /* ---- evaluate_loop.c ------------------------------------------------------------------------------------------------- */
 typedef struct fet__eval_result {
     double top1, top5, macro_f1, loss;

@@ -1,5 +1,6 @@
 /* Operators that move elements, and sums over axes: by definition, through every row; pairs of transposes; indices out
  * of range. */
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -66,6 +67,14 @@ static const kernel_case moves[] = {
     {.op = FET__OP_SCATTER_ADD, .inputs = 2, .in = {D(2, 40), D(2, 40)}, .out = D(11), .integers = 1, .index_high = 10},
     {.op = FET__OP_SCATTER_ADD, .inputs = 2, .in = {D(0), D(0, 7)}, .out = D(5, 7), .integers = 1, .index_high = 4},
     {.op = FET__OP_SCATTER_ADD, .inputs = 2, .in = {SCALAR, D(130)}, .out = D(9, 130), .integers = 1, .index_high = 8},
+    {.op = FET__OP_MEMORY_UPDATE,
+     .attr.memory = {0.2},
+     .inputs = 3,
+     .in = {D(9, 7), D(20), D(20, 7)},
+     .out = D(9, 7),
+     .integers = 2,
+     .index_high = 8,
+     .tolerance = 1e-5},
 };
 
 static void every_move(void **state)
@@ -156,6 +165,26 @@ static void values_by_hand(void **state)
     expect(&argmax, (void *[4]){ties}, (double[]){1, 0});
 }
 
+/* A row that is named twice drifts twice; one whose sum vanishes stays. With momentum 0 the values are exact. */
+static void memory_drifts_in_order(void **state)
+{
+    (void)state;
+    double memory[] = {1, 0, 0, 1, 0.6, 0.8}, rows[] = {0, 2, 0, -4, 0, 0};
+    int32_t index[] = {0, 0, 2};
+    const kernel_case last = {.op = FET__OP_MEMORY_UPDATE,
+                              .attr.memory = {0},
+                              .inputs = 3,
+                              .in = {D(3, 2), D(3), D(3, 2)},
+                              .out = D(3, 2),
+                              .integers = 2};
+    expect(&last, (void *[4]){memory, index, rows}, (double[]){0, -1, 0, 1, 0.6, 0.8});
+    /* 0.5 (1, 0) + 0.5 (-1, 0) is nothing: the row stays, and then is 0.5 (1, 0) + 0.5 (5, 8) = (3, 4) */
+    double ups[] = {-1, 0, 5, 8, 0.6, 0.8};
+    kernel_case half = last;
+    half.attr.memory.momentum = 0.5;
+    expect(&half, (void *[4]){memory, index, ups}, (double[]){0.6, 0.8, 0, 1, 0.6, 0.8});
+}
+
 static void pairs_are_transposes(void **state)
 {
     (void)state;
@@ -213,9 +242,9 @@ static void index_out_of_range_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_by_hand),           cmocka_unit_test(every_move),
-        cmocka_unit_test(every_reduction),          cmocka_unit_test(pairs_are_transposes),
-        cmocka_unit_test(index_out_of_range_fails),
+        cmocka_unit_test(values_by_hand),       cmocka_unit_test(every_move),
+        cmocka_unit_test(every_reduction),      cmocka_unit_test(memory_drifts_in_order),
+        cmocka_unit_test(pairs_are_transposes), cmocka_unit_test(index_out_of_range_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,7 @@ static const op_case cases[] = {
      .attr = "kernel=[2,2] stride=[2,2] pad=[0,0]",
      .shape = SHAPE(2, 7, 7, 3)},
     {.op = "max_pool_index", .input = {"d[2,7,7,3]"}, .attr = "kernel=[3,3] stride=[2,2] pad=[1,1]", .flat = true},
+    {.op = "memory_update", .input = {"s[6,3]", "i6[4]", "s[4,3]"}, .attr = "momentum=0.2", .flat = true},
     {.op = "standardized",
      .input = {"s[3,5]", "s[3,5]", "s[1,5]"},
      .flat = true}, /* of arguments that belong together: compose */

@@ -51,6 +51,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"spcl.dsbn_block", parity_spcl_dsbn_block, NULL},
                                     {"spcl.jaccard", parity_spcl_jaccard, NULL},
                                     {"spcl.pool_ibn", parity_spcl_pool_ibn, NULL},
+                                    {"spcl.memory", parity_spcl_memory, NULL},
                                     {"spcl.pseudo_labels", parity_spcl_pseudo_labels, NULL},
                                     {"spcl.ranking", parity_spcl_ranking, NULL},
                                     {"spcl.ranking_ties", parity_spcl_ranking_ties, NULL},

@@ -14,11 +14,10 @@ target_link_libraries(parity PRIVATE fettle_flags PkgConfig::JANSSON)
 set(parity_done data.augment_blur data.augment_color data.augment_geom data.augment_levels data.augment_mix
   data.decode data.resize data.images_bad data.metrics_class data.optim_given_grads data.optim_clip_ema data.optim_toy
   data.lr_schedules hydra.linear hydra.lr_schedule hydra.vit_base hydra.vit_hydra_both hydra.vit_hydra_train hydra.vit_lora_qv hydra.vit_jax hydra.peft_lora hydra.clip_visual_hydra_mlp mona.swin_plain
-  spcl.jaccard spcl.pseudo_labels spcl.ranking spcl.ranking_ties mona.relpos_mask mona.resize_pool
+  spcl.jaccard spcl.memory spcl.pseudo_labels spcl.ranking spcl.ranking_ties mona.relpos_mask mona.resize_pool
   mona.mona_module mona.swin_adapter mona.swin_adaptformer mona.swin_mona mona.swin_mona_train hydra.vit_adapter_houlsby hydra.vit_adapter_pfeiffer hydra.vit_adaptformer
-  mabn.densenet mabn.resnet18 mabn.resnet50 quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn
-  mona.swin_lora mona.lr_schedules
-  data.models_logits data.models_pred)
+  mabn.densenet mabn.resnet18 mabn.resnet50 quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn mona.lr_schedules
+  mona.swin_lora)
 list(JOIN parity_done "," parity_only)
 add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})
 add_test(NAME parity_project COMMAND parity ${PROJECT_SOURCE_DIR}/tests/golden)

@@ -22,9 +22,9 @@ static void test_every_row_is_complete(void **state)
 /* These have no derivative, and nothing else has none. */
 static void test_which_have_no_derivative(void **state)
 {
-    const fet__op none[] = {FET__OP_INPUT,   FET__OP_PARAM,         FET__OP_STATE,         FET__OP_CONST,
-                            FET__OP_COMPARE, FET__OP_STOP_GRADIENT, FET__OP_RANDOM,        FET__OP_IOTA,
-                            FET__OP_FILL,    FET__OP_ARGMAX,        FET__OP_MAX_POOL_INDEX};
+    const fet__op none[] = {FET__OP_INPUT,   FET__OP_PARAM,         FET__OP_STATE,          FET__OP_CONST,
+                            FET__OP_COMPARE, FET__OP_STOP_GRADIENT, FET__OP_RANDOM,         FET__OP_IOTA,
+                            FET__OP_FILL,    FET__OP_ARGMAX,        FET__OP_MAX_POOL_INDEX, FET__OP_MEMORY_UPDATE};
     int without = 0;
 
     (void)state;

@@ -64,6 +64,7 @@ static const entry entries[FET__OP_COUNT] = {
     [FET__OP_AVG_POOL] = FLOAT(avg_pool),
     [FET__OP_AVG_POOL_T] = FLOAT(avg_pool_t),
     [FET__OP_MAX_POOL_INDEX] = FLOAT(max_pool_index),
+    [FET__OP_MEMORY_UPDATE] = FLOAT(memory_update),
     [FET__OP_STANDARDIZED] = BLIND(reshape),
     [FET__OP_GELU] = FLOAT(element),
     [FET__OP_GELU_GRAD] = FLOAT(element),
@@ -116,6 +117,7 @@ static size_t scratch_for(const fet__problem *p)
     case FET__OP_SCATTER_ADD:
     case FET__OP_RESIZE_T:
     case FET__OP_LAYER_NORM_DGAMMA: return (size_t)fet__shape_count(y) * sizeof(double);
+    case FET__OP_MEMORY_UPDATE: return (size_t)y->dim[1] * sizeof(double);
     case FET__OP_ATTENTION: return (size_t)(x->dim[0] * x->dim[1]) * sizeof(double);
     case FET__OP_ATTENTION_GRAD: /* per image: dq, dk, dv of one head, and two rows of the map */
         return (size_t)(x->dim[0] * x->dim[1] * (x->dim[2] / p->attr.attention.heads + 2)) * sizeof(double);
@@ -129,6 +131,8 @@ static size_t scratch_for(const fet__problem *p)
 static uint32_t overlay_for(const fet__problem *p)
 {
     uint32_t bits = 0;
+    if (p->op == FET__OP_MEMORY_UPDATE)
+        return 1; /* rows that are not named stay: nothing is moved when the memory is its own result */
     bool element = fet__op_rows[p->op].class_ == FET__CLASS_ELEMENT && p->op != FET__OP_CAST;
     element |= fet__op_rows[p->op].class_ == FET__CLASS_FUSED_ELEMENT || p->op == FET__OP_RESHAPE;
     element |= p->op == FET__OP_GROUP && !p->group->reduce_axes;

@@ -14,5 +14,6 @@
 #include "kernel/ref/ref_entropy.inc"
 #include "kernel/ref/ref_group.inc"
 #include "kernel/ref/ref_matmul.inc"
+#include "kernel/ref/ref_memory.inc"
 #include "kernel/ref/ref_norm.inc"
 #include "kernel/ref/ref_pool.inc"
