@@ -166,7 +166,7 @@ fet_status fet__pk_call(fet__pickle *m, fet__pk **out, const fet__pk *callee, fe
     case FET__PK_MAKE_SET: return make_sequence(m, out, FET__PK_SET, args, count);
     case FET__PK_MAKE_DICT: return make_dict(m, out, args, count);
     case FET__PK_MAKE_DEFAULTDICT: /* the first argument makes defaults: a name only */
-        return make_dict(m, out, args + (count > 0), count - (count > 0));
+        return count > 0 ? make_dict(m, out, args + 1, count - 1) : make_dict(m, out, args, 0);
     case FET__PK_MAKE_BYTES: return make_bytes(m, out, args, count);
     case FET__PK_MAKE_OBJECT: return make_object(m, out, args, count);
     case FET__PK_ENCODE: return encode(m, out, args, count);

@@ -6,7 +6,7 @@
 #include "store/torch.h"
 
 #define MAX_DEPTH 64
-#define MAX_VISITS 1000000
+#define MAX_VISITS ((size_t)1000000)
 #define MAX_PATH_BYTES 4096
 #define MAX_NAME_BYTES ((size_t)12 << 20) /* of all tensors' names */
 #define MAX_LEAF_BYTES ((size_t)8 << 20)  /* of all other leaves' paths and values */
@@ -26,7 +26,7 @@ typedef struct walk {
     frame frames[MAX_DEPTH];
     int depth;
     fet__text path, json;
-    size_t visits, name_bytes, leaf_bytes;
+    size_t visits, most_visits, name_bytes, leaf_bytes;
     bool leaves_cut;
 } walk;
 
@@ -85,8 +85,8 @@ static fet_status enter(walk *w, fet__pk *v)
 
 static fet_status visit(walk *w, fet__pk *v)
 {
-    if (++w->visits > MAX_VISITS)
-        return FAIL(w, "too large", "it has more than %d parts, counting shared ones each time", MAX_VISITS);
+    if (++w->visits > w->most_visits)
+        return FAIL(w, "too large", "it has more than %zu parts, counting shared ones each time", w->most_visits);
     if (v->kind == FET__PK_TENSOR)
         return visit_tensor(w, v->as.tensor);
     bool container = v->kind == FET__PK_LIST || v->kind == FET__PK_TUPLE || v->kind == FET__PK_DICT;
@@ -132,10 +132,17 @@ done:
     return st;
 }
 
+/* What is not shared needs a byte of the pickle at least, so that a real object stays far below this. */
+static size_t most_visits(const fet__torch_file *f)
+{
+    size_t most = 10000 + 4 * f->pickle.size;
+    return most < MAX_VISITS ? most : MAX_VISITS;
+}
+
 fet_status fet__torch_walk(fet__torch_file *f, fet__pk *root)
 {
     fet_status st = FET_OK;
-    walk w = {.f = f};
+    walk w = {.f = f, .most_visits = most_visits(f)};
     FET_TRY(visit(&w, root));
     while (w.depth > 0)
         FET_TRY(step(&w));

@@ -7,3 +7,4 @@ fettle_test(store_recipe SOURCES ${here}/test_store_recipe.c USES store tensor b
 fettle_test(store_golden SOURCES ${here}/test_store_golden.c USES store tensor base)
 fettle_test(store_zip SOURCES ${here}/test_store_zip.c USES store tensor base)
 fettle_test(store_torch SOURCES ${here}/test_store_torch.c USES store tensor base)
+fettle_test(store_pickle SOURCES ${here}/test_store_pickle.c USES store tensor base)
