@@ -12,6 +12,8 @@ static const flag flags_plan[] = {
     {"optimizer", "NAME", "adamw", "sgd adam adamw rmsprop", true},
     {"clip", "X", "0", "largest global gradient norm", true},
     {"drop-path", "X", "0", "drop-path rate of the last block", true},
+    {"ema", "X", "0", "decay of a moving average of the weights", true},
+    {"augment", "SPEC", "light", "as for tune; mixup and cutmix need a second loss", true},
     FLAG_END};
 
 static double mib(int64_t bytes)

@@ -28,14 +28,21 @@ done:
 static fet_status step_options(fet__step_options *out, fet__optimizer_options *optimizer, const fet_tune_options *o,
                                int train)
 {
+    fet__augment_plan augment;
+    fet_status st = fet__augment_parse(&augment, o->augment, 0, 0);
+
+    if (st != FET_OK)
+        return st;
     *optimizer = fet__optimizer_defaults();
     if (!fet__optimizer_parse(o->optimizer, optimizer))
         return FET_FAIL(FET_E_BUG, "optimizer '%s' slipped through the checks", o->optimizer);
     optimizer->clip = o->clip;
+    optimizer->average = o->ema;
     optimizer->amsgrad = o->amsgrad;
     optimizer->momentum = optimizer->kind == FET__SGD ? o->momentum : 0;
     *out = (fet__step_options){.batch = o->batch,
                                .train = train != 0,
+                               .mix = train && fet__augment_mixes(&augment),
                                .smoothing = o->smoothing,
                                .drop_path = o->drop_path,
                                .optimizer = train ? optimizer : NULL,

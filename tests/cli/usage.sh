@@ -53,7 +53,7 @@ help_of eval $model data adapter split batch $reading
 help_of predict $model adapter $decoding
 help_of embed $model data adapter out $reading
 help_of merge $model adapter out check tolerance $decoding
-help_of plan $model adapter data batch mode steps optimizer clip drop-path recipe
+help_of plan $model adapter data batch mode steps optimizer clip drop-path ema augment recipe
 help_of inspect arch
 help_of convert
 help_of list
