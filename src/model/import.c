@@ -225,6 +225,8 @@ done:
 
 /* ---- values ------------------------------------------------------------------------------------------------------------ */
 
+#define PIECES 4096
+
 /* A tensor that comes in several pieces. */
 typedef struct fused {
     fet__param *param;
@@ -274,6 +276,8 @@ static fet_status pieces_of(work *w, fused **out, const fet__import_item *item, 
             *out = &w->pieces[i];
             return FET_OK;
         }
+    if (w->count == PIECES) /* looked through one by one */
+        return FET_FAIL(FET_E_FORMAT, "%s: more than %d layers in pieces", fet__show(w->im->path), PIECES);
     FET_TRY(fet__params_add(w->store, &p, name, FET_F32, *shape, FET__PARAM));
     p->loaded = true;
     if (w->count == w->room) {
@@ -392,12 +396,11 @@ static void report(const fet__import *im)
     fet__text_fini(&list);
 }
 
-fet_status fet__import_tensors(fet__import *out, const fet__tensors *t, fet__params *store, const char *weights)
+/* Which part of the file, which family, which prefix. */
+static fet_status detect(fet__import *out, const fet__tensors *t, const char *weights)
 {
-    work w = {out, store, NULL, 0, 0};
     bool found;
     fet_status st;
-    int i;
 
     *out = (fet__import){.path = fet__tensors_path(t), .container = "", .prefix = ""};
     FET_TRY(fet__container_choose(&out->container, &found, t, weights, &out->arena));
@@ -408,14 +411,30 @@ fet_status fet__import_tensors(fet__import *out, const fet__tensors *t, fet__par
         goto done;
     }
     drop_prefix(out);
-    for (i = 0; i < out->count; i++)
-        FET_TRY(place(&w, &out->items[i]));
-    FET_TRY(check_pieces(&w));
     if (out->family) {
         out->hints.source = out->family->name;
         if (out->family->hints)
             out->family->hints(out, &out->hints);
     }
+done:
+    return st;
+}
+
+fet_status fet__import_detect(fet__import *out, const fet__tensors *t)
+{
+    return detect(out, t, NULL);
+}
+
+fet_status fet__import_tensors(fet__import *out, const fet__tensors *t, fet__params *store, const char *weights)
+{
+    work w = {out, store, NULL, 0, 0};
+    fet_status st;
+    int i;
+
+    FET_TRY(detect(out, t, weights));
+    for (i = 0; i < out->count; i++)
+        FET_TRY(place(&w, &out->items[i]));
+    FET_TRY(check_pieces(&w));
     report(out);
 done:
     fet__free(w.pieces);

@@ -56,6 +56,8 @@ struct fet__import {
 /* Choose, rename, rearrange: tensors of `t` into `store`. float32 data that lies aligned and needs no change is borrowed, so `t` must
  * outlive the store. `weights`: which container or prefix to take, or NULL. What it decided stays in `out` (fini'd by the caller). */
 fet_status fet__import_tensors(fet__import *out, const fet__tensors *t, fet__params *store, const char *weights);
+/* The same without tensors: what the file's network is called and where it is. */
+fet_status fet__import_detect(fet__import *out, const fet__tensors *t);
 void fet__import_fini(fet__import *im);
 /* Name of our tensor for a name in the file (both without the prefix); false when no rule has it. `layout` may be NULL. */
 bool fet__import_name(const fet__import_family *f, const char *name, char *out, size_t size,

@@ -1,167 +1,9 @@
 /* Files with the names and layouts of other libraries open to the same tensors, bit for bit: containers, prefixes, fused and split
  * layers, transposed kernels, patch merging's order. What is missing, doubled or misshapen is said by name. */
-#include "unit/model_testing.h"
-
-#include "model/import.h"
+#include "unit/import_fixture.h"
 
 #define VIT "vit:dim=64,depth=2,heads=1,patch=4,img=8,mlp=2,classes=5"
 #define SWIN "swin:dim=32,depths=2+2+2,heads=1+2+4,window=2,patch=2,img=16,mlp=2,classes=5"
-#define MOST 400
-
-/* ---- writing foreign files ----------------------------------------------------------------------------------- */
-
-/* How the foreign tensor lies. */
-typedef enum how {
-    SAME,
-    PART0, /* rows of the fused layer */
-    PART1,
-    PART2,
-    TURNED, /* matrix transposed */
-    FLAT,   /* without sizes of 1 in front */
-    HWIO,   /* convolution kernel */
-    HEADS0, /* [d, heads, size] */
-    HEADS1,
-    HEADS2,
-    HEADBIAS0, /* [heads, size] */
-    HEADBIAS1,
-    HEADBIAS2,
-    HEADSOUT, /* [heads, size, d] */
-    MERGED,   /* last axis channel-major */
-    HALF      /* float16 */
-} how;
-
-typedef struct row {
-    const char *ours, *theirs;
-    how h;
-} row;
-
-typedef struct file {
-    fet__entry e[MOST];
-    int count;
-} file;
-
-static float *reserve(int64_t n)
-{
-    float *p = malloc((size_t)n * sizeof *p + 1);
-
-    assert_non_null(p);
-    return p;
-}
-
-static void turn(float *to, const float *from, int64_t rows, int64_t columns)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < columns; c++)
-            to[c * rows + r] = from[r * columns + c];
-}
-
-static void put_hwio(float *to, const float *from, const fet__shape *s)
-{
-    int64_t o = s->dim[0], in = s->dim[1], h = s->dim[2], w = s->dim[3];
-
-    for (int64_t i = 0; i < o; i++)
-        for (int64_t k = 0; k < in; k++)
-            for (int64_t y = 0; y < h; y++)
-                for (int64_t x = 0; x < w; x++)
-                    to[((y * w + x) * in + k) * o + i] = from[((i * in + k) * h + y) * w + x];
-}
-
-/* Block (r, c) of 4 becomes neighbour 2 r + c; ours are in the order (0,0), (1,0), (0,1), (1,1). */
-static void put_merged(float *to, const float *from, int64_t rows, int64_t columns)
-{
-    static const int ours[2][2] = {{0, 2}, {1, 3}};
-    int64_t channels = columns / 4;
-
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t c = 0; c < channels; c++)
-            for (int r = 0; r < 2; r++)
-                for (int s = 0; s < 2; s++)
-                    to[i * columns + c * 4 + 2 * r + s] = from[i * columns + ours[r][s] * channels + c];
-}
-
-static void write_one(file *f, const char *name, const fet__param *p, how h, int heads)
-{
-    fet__shape s = p->shape;
-    int64_t n = fet__shape_count(&s), d = s.dim[s.rank - 1];
-    const float *from = p->data;
-    float *to = reserve(n);
-    fet__entry *e = &f->e[f->count++];
-    int part = h >= PART0 && h <= PART2 ? h - PART0 : h >= HEADS0 && h <= HEADS2 ? h - HEADS0 : h - HEADBIAS0;
-
-    memcpy(to, from, (size_t)n * sizeof *to);
-    if ((h >= PART0 && h <= PART2) || (h >= HEADS0 && h <= HEADBIAS2)) {
-        n /= 3;
-        s.dim[0] /= 3;
-        from += part * n;
-        memcpy(to, from, (size_t)n * sizeof *to);
-    }
-    if (h >= HEADS0 && h <= HEADS2) {
-        turn(to, from, s.dim[0], d);
-        s = FET_SHAPE(d, heads, s.dim[0] / heads);
-    } else if (h >= HEADBIAS0 && h <= HEADBIAS2) {
-        s = FET_SHAPE(heads, s.dim[0] / heads);
-    } else if (h == HEADSOUT) {
-        turn(to, from, s.dim[0], d);
-        s = FET_SHAPE(heads, d / heads, s.dim[0]);
-    } else if (h == TURNED) {
-        turn(to, from, s.dim[0], d);
-        s = FET_SHAPE(s.dim[1], s.dim[0]);
-    } else if (h == FLAT) {
-        s = s.dim[1] == 1 ? FET_SHAPE(d) : FET_SHAPE(s.dim[1], d);
-    } else if (h == HWIO) {
-        put_hwio(to, from, &s);
-        s = FET_SHAPE(s.dim[2], s.dim[3], s.dim[1], s.dim[0]);
-    } else if (h == MERGED) {
-        put_merged(to, from, n / d, d);
-    }
-    *e = (fet__entry){strdup(name), h == HALF ? FET_F16 : FET_F32, s, to, n * (h == HALF ? 2 : 4)};
-    if (h == HALF)
-        fet__convert(to, FET_F16, from, FET_F32, n);
-}
-
-/* Every parameter by every row that has its name; one without a row keeps its name. */
-static void write_foreign(file *f, const fet__model *m, const row *rows, const char *prefix, int heads)
-{
-    char name[200], full[300];
-
-    for (int i = 0; i < fet__params_count(m->store); i++) {
-        const fet__param *p = fet__params_at(m->store, i);
-        int written = 0;
-        for (const row *r = rows; r->ours; r++)
-            if (fet__name_map(r->ours, r->theirs, p->name, name, sizeof name)) {
-                snprintf(full, sizeof full, "%s%s", name[0] == '!' ? "" : prefix, name + (name[0] == '!'));
-                write_one(f, full, p, r->h, heads);
-                written++;
-            }
-        if (!written) {
-            snprintf(full, sizeof full, "%s%s", prefix, p->name);
-            write_one(f, full, p, SAME, heads);
-        }
-    }
-}
-
-static void add_tensor(file *f, const char *name, fet_dtype t, fet__shape s)
-{
-    int64_t n = fet__shape_count(&s);
-    void *zeros = calloc((size_t)n * 8 + 1, 1);
-
-    assert_non_null(zeros);
-    f->e[f->count++] = (fet__entry){strdup(name), t, s, zeros, n * (int64_t)fet__dtype_bytes(t)};
-}
-
-static void save(file *f, const char *path)
-{
-    assert_ok(fet__safetensors_write(path, f->e, f->count, NULL, 0));
-}
-
-static void release(file *f)
-{
-    for (int i = 0; i < f->count; i++) {
-        free((char *)(uintptr_t)f->e[i].name);
-        free((void *)(uintptr_t)f->e[i].data);
-    }
-    f->count = 0;
-}
 
 static fet_status open_as(fet__model **m, const char *path, const char *arch, const char *weights)
 {
@@ -195,7 +37,7 @@ static fet__model *round_trip(const char *arch, const row *rows, const char *pre
     const char *path = in_folder("foreign.safetensors");
     fet__model *m = scattered(arch), *again;
     fet__text t = {0};
-    file f = {.count = 0};
+    foreign f = {.count = 0};
     char heads[8] = "1";
 
     if (strstr(arch, "heads="))
@@ -255,23 +97,6 @@ static void torchvision(void **state)
     fet__model_close(round_trip(VIT, rows, "state_dict/module.", "torchvision ViT"));
 }
 
-#define HF "encoder.layer.{i}."
-static const row huggingface_rows[] = {{"cls_token", "embeddings.cls_token", SAME},
-                                       {"dist_token", "embeddings.distillation_token", SAME},
-                                       {"patch_embed.proj.*", "embeddings.patch_embeddings.projection.*", SAME},
-                                       {"pos_embed", "embeddings.position_embeddings", SAME},
-                                       {"blocks.{i}.norm1.*", HF "layernorm_before.*", SAME},
-                                       {"blocks.{i}.attn.qkv.*", HF "attention.attention.query.*", PART0},
-                                       {"blocks.{i}.attn.qkv.*", HF "attention.attention.key.*", PART1},
-                                       {"blocks.{i}.attn.qkv.*", HF "attention.attention.value.*", PART2},
-                                       {"blocks.{i}.attn.proj.*", HF "attention.output.dense.*", SAME},
-                                       {"blocks.{i}.norm2.*", HF "layernorm_after.*", SAME},
-                                       {"blocks.{i}.mlp.fc1.*", HF "intermediate.dense.*", SAME},
-                                       {"blocks.{i}.mlp.fc2.*", HF "output.dense.*", SAME},
-                                       {"norm.*", "layernorm.*", SAME},
-                                       {"head.*", "!classifier.*", SAME},
-                                       {0}};
-
 static void huggingface(void **state)
 {
     fet__model *m;
@@ -299,7 +124,7 @@ static void huggingface_folder(void **state)
 {
     fet__model *m = scattered("vit:dim=64,depth=2,heads=4,patch=4,img=8,mlp=2,classes=3"), *again;
     fet__text t = {0};
-    file f = {.count = 0};
+    foreign f = {.count = 0};
 
     (void)state;
     write_foreign(&f, m, huggingface_rows, "vit.", 4);
@@ -387,7 +212,7 @@ static void flax_stacked(void **state)
                                {0}};
     const char *path = in_folder("stacked.safetensors");
     fet__model *m = scattered(TINY), *again;
-    file f = {.count = 0}, stacked = {.count = 0};
+    foreign f = {.count = 0}, stacked = {.count = 0};
 
     (void)state;
     write_foreign(&f, m, rows, "params/", 3);
@@ -497,7 +322,7 @@ static void distilled(void **state)
     const char *path = in_folder("deit.safetensors");
     fet__model *m = scattered("vit:dim=64,depth=1,heads=1,patch=4,img=8,mlp=2,classes=0,distilled=true"), *again;
     const fet__param *w, *b;
-    file f = {.count = 0};
+    foreign f = {.count = 0};
     static const row none[] = {{0}};
 
     (void)state;
@@ -598,7 +423,7 @@ static void containers(void **state)
     static const row none[] = {{0}};
     const char *path = in_folder("both.safetensors");
     fet__model *plain = scattered(VIT), *average = tiny(VIT), *again;
-    file f = {.count = 0};
+    foreign f = {.count = 0};
 
     (void)state;
     write_foreign(&f, average, none, "model_ema/", 1);
@@ -637,7 +462,7 @@ static void leftovers(void **state)
 {
     const char *path = in_folder("left.safetensors");
     fet__model *m = scattered(SWIN), *again;
-    file f = {.count = 0};
+    foreign f = {.count = 0};
 
     (void)state;
     write_foreign(&f, m, microsoft_rows, "backbone.", 1);
@@ -660,7 +485,7 @@ static void leftovers(void **state)
     release(&f);
 }
 
-static void drop_entry(file *f, const char *name)
+static void drop_entry(foreign *f, const char *name)
 {
     for (int i = 0; i < f->count; i++)
         if (strcmp(f->e[i].name, name) == 0) {
@@ -676,7 +501,7 @@ static void refusals(void **state)
 {
     const char *path = in_folder("refused.safetensors");
     fet__model *m = scattered(VIT), *again;
-    file f = {.count = 0};
+    foreign f = {.count = 0};
 
     (void)state;
     write_foreign(&f, m, huggingface_rows, "vit.", 1);
@@ -712,7 +537,7 @@ static void precision_and_mapping(void **state)
     const char *path = in_folder("half.safetensors");
     fet__model *m = scattered(VIT), *again;
     const fet__param *p, *q;
-    file f = {.count = 0};
+    foreign f = {.count = 0};
     uint16_t bits;
     float back;
 
