@@ -1,6 +1,6 @@
 # Tests of the layers nn, adapter and model.
 set(here ${CMAKE_CURRENT_LIST_DIR})
 set(model_layers model adapter nn exec graph store image tensor base)
-foreach(name nn_layers adapter_options adapter_merge model_arch model_files model_resize model_swin model_import model_peft model_peft)
+foreach(name nn_layers adapter_options adapter_merge model_arch model_files model_resize model_swin model_import model_peft)
   fettle_test(${name} SOURCES ${here}/test_${name}.c USES ${model_layers})
 endforeach()
