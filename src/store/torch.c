@@ -81,18 +81,23 @@ static fet_status find_pickle(fet__torch_file *f, int *out)
 }
 
 /* Index of the member PREFIX + name, or -1. */
-static int find_member(const fet__torch_file *f, const char *name)
+static fet_status find_member(const fet__torch_file *f, const char *name, int *out)
 {
     char *path = fet__format("%s%s", f->prefix, name);
-    int i = path ? fet__zip_find(f->zip, path) : -1;
+    if (!path)
+        return FET_E_NOMEM;
+    *out = fet__zip_find(f->zip, path);
     fet__free(path);
-    return i;
+    return FET_OK;
 }
 
 /* TorchScript has its program beside the pickle. */
 static fet_status refuse_script(fet__torch_file *f)
 {
-    bool script = find_member(f, "constants.pkl") >= 0;
+    fet_status st = FET_OK;
+    int constants = -1;
+    FET_TRY(find_member(f, "constants.pkl", &constants));
+    bool script = constants >= 0;
     size_t length = strlen(f->prefix);
     for (int i = 0; !script && i < fet__zip_count(f->zip); i++) {
         const char *name = fet__zip_at(f->zip, i)->name;
@@ -101,7 +106,8 @@ static fet_status refuse_script(fet__torch_file *f)
     if (script)
         return FAIL(f, "unsupported", "it is a %s; in PyTorch, save model.state_dict() and use that file",
                     "TorchScript archive (a program)");
-    return FET_OK;
+done:
+    return st;
 }
 
 static fet_status read_byte_order(fet__torch_file *f)
@@ -109,7 +115,8 @@ static fet_status read_byte_order(fet__torch_file *f)
     fet_status st = FET_OK;
     const void *data = NULL;
     size_t size = 0;
-    int i = find_member(f, "byteorder");
+    int i = -1;
+    FET_TRY(find_member(f, "byteorder", &i));
     if (i < 0)
         return FET_OK;
     if (fet__zip_at(f->zip, i)->size > 16)

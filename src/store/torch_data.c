@@ -61,9 +61,13 @@ static fet_status load_member(fet__torch_file *f, fet__torch_storage *s)
     fet__text name = {0};
     fet__text_printf(&name, "%sdata/", f->prefix);
     fet__text_add(&name, s->key, s->key_length);
-    int i = name.failed || memchr(s->key, 0, s->key_length) ? -1 : fet__zip_find(f->zip, name.s);
+    if (name.failed) {
+        st = FET_E_NOMEM;
+        goto done;
+    }
+    int i = memchr(s->key, 0, s->key_length) ? -1 : fet__zip_find(f->zip, name.s);
     if (i < 0) {
-        st = BAD(f, "the archive has no member '%s' for a storage", name.failed ? "" : fet__show(name.s));
+        st = BAD(f, "the archive has no member '%s' for a storage", fet__show(name.s));
         goto done;
     }
     if (fet__zip_at(f->zip, i)->size != (uint64_t)s->bytes) {

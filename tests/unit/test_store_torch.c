@@ -122,6 +122,36 @@ static void big_integers_keep_their_digits(void **state)
     fet__tensors_close(t);
 }
 
+/* Whichever allocation fails, the file is refused for want of memory and nothing is left behind. */
+static void failing_allocations(void **state)
+{
+    (void)state;
+    need(CKPT "/valid");
+    static const char *const names[] = {"nested.pt",   "nested.legacy.pth", "misc_objects.pt", "views_shared.pt",
+                                        "deflated.pt", "byteorder_big.pt",  "proto4.pt"};
+    for (size_t i = 0; i < FET_COUNT(names); i++) {
+        char *path = fet__path_join(CKPT "/valid", names[i]);
+        uint64_t before = fet__alloc_bytes();
+        fet_status st = FET_E_NOMEM;
+        uint64_t n = 1;
+        for (; st != FET_OK && n < 1000; n++) {
+            fet__tensors *t = NULL;
+            uint64_t calls = fet__alloc_calls();
+            fet__alloc_fail_after(n);
+            st = fet__tensors_open(&t, path);
+            fet__alloc_fail_after(0);
+            assert_true(st != FET_OK || fet__alloc_calls() - calls < n); /* no failure was passed over */
+            if (st != FET_OK && st != FET_E_NOMEM)
+                fail_msg("%s, allocation %d: status %d: %s", names[i], (int)n, st, fet_error_message());
+            fet__tensors_close(t);
+            assert_int_equal(fet__alloc_bytes(), before);
+        }
+        assert_int_equal(st, FET_OK);
+        assert_true(n > 8);
+        fet__free(path);
+    }
+}
+
 /* Bytes of memory that an open file takes besides its mapping. */
 static int64_t taken(const char *folder, const char *name)
 {
@@ -262,11 +292,9 @@ static void hostile_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(valid_files),
-        cmocka_unit_test(big_integers_keep_their_digits),
-        cmocka_unit_test(weights_are_used_where_they_lie),
-        cmocka_unit_test(real_weights_open),
-        cmocka_unit_test(hostile_files),
+        cmocka_unit_test(valid_files),         cmocka_unit_test(big_integers_keep_their_digits),
+        cmocka_unit_test(failing_allocations), cmocka_unit_test(weights_are_used_where_they_lie),
+        cmocka_unit_test(real_weights_open),   cmocka_unit_test(hostile_files),
     };
     return cmocka_run_group_tests_name("store.torch", tests, NULL, NULL);
 }
