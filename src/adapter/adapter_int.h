@@ -4,6 +4,9 @@
 
 #include "adapter/adapter.h"
 
+/* ---- adapter_registry.c: NAME.bias of a merged layer; one that it lacks is added unless it would be all zero */
+fet_status fet__merge_bias(fet__params *store, const fet__site *s, const double *bias);
+
 extern const fet__adapter_class fet__adapter_hydra;       /* hydra.c */
 extern const fet__adapter_class fet__adapter_lora;        /* lora.c */
 extern const fet__adapter_class fet__adapter_seqlora;     /* lora.c */
@@ -11,6 +14,8 @@ extern const fet__adapter_class fet__adapter_bitfit;      /* selection.c */
 extern const fet__adapter_class fet__adapter_mona;        /* mona.c; its module: mona_int.h */
 extern const fet__adapter_class fet__adapter_adapter;     /* houlsby.c */
 extern const fet__adapter_class fet__adapter_adaptformer; /* adaptformer.c */
+extern const fet__adapter_class fet__adapter_ssf;         /* ssf.c */
+extern const fet__adapter_class fet__adapter_repadapter;  /* repadapter.c */
 extern const fet__adapter_class fet__adapter_norm;        /* selection.c */
 extern const fet__adapter_class fet__adapter_partial1;    /* selection.c */
 extern const fet__adapter_class fet__adapter_linear;      /* selection.c */

@@ -8,10 +8,13 @@
 
 #define OPTION_LIMIT 64 /* options, or presets, of one adapter */
 
-const fet__adapter_class *const fet__adapter_classes[] = {
-    &fet__adapter_hydra,    &fet__adapter_lora,        &fet__adapter_seqlora, &fet__adapter_mona,
-    &fet__adapter_adapter,  &fet__adapter_adaptformer, &fet__adapter_bitfit,  &fet__adapter_norm,
-    &fet__adapter_partial1, &fet__adapter_linear,      &fet__adapter_full,    NULL};
+const fet__adapter_class *const fet__adapter_classes[] = {&fet__adapter_hydra,      &fet__adapter_lora,
+                                                          &fet__adapter_seqlora,    &fet__adapter_mona,
+                                                          &fet__adapter_adapter,    &fet__adapter_adaptformer,
+                                                          &fet__adapter_repadapter, &fet__adapter_ssf,
+                                                          &fet__adapter_bitfit,     &fet__adapter_norm,
+                                                          &fet__adapter_partial1,   &fet__adapter_linear,
+                                                          &fet__adapter_full,       NULL};
 
 static int option_count(const fet__adapter_class *c)
 {
@@ -292,13 +295,13 @@ fet_status fet__adapter_select(fet__adapter *a, fet__params *store, const char *
     return FET_OK;
 }
 
-static bool site_matches(const char *pattern, const fet__site *s)
+static bool site_matches(const fet__adapter_class *c, const char *pattern, const fet__site *s)
 {
     int i;
 
     if (fet__glob_site(pattern, s->name))
         return true;
-    for (i = 0; i < s->part_count; i++)
+    for (i = 0; c->parts && i < s->part_count; i++)
         if (fet__glob_site(pattern, s->part[i]))
             return true;
     return false;
@@ -306,12 +309,14 @@ static bool site_matches(const char *pattern, const fet__site *s)
 
 static bool site_fits(const fet__adapter_class *c, const fet__site *s)
 {
-    return (int)s->kind == c->site && (c->branch == FET__BRANCH_OTHER || (int)s->branch == c->branch);
+    unsigned sites = c->sites ? c->sites : 1u << FET__SITE_LINEAR;
+
+    return (sites >> s->kind & 1) && (c->branch == FET__BRANCH_OTHER || (int)s->branch == c->branch);
 }
 
 bool fet__adapter_acts(const fet__adapter *a, const fet__site *s)
 {
-    return site_fits(a->class_, s) && site_matches(fet__adapter_value(a, "at"), s);
+    return site_fits(a->class_, s) && site_matches(a->class_, fet__adapter_value(a, "at"), s);
 }
 
 /* Some layer names for a message: those of the first block tell the pattern of all. */
@@ -332,10 +337,10 @@ static fet_status no_match(const fet__adapter *a, const fet__build *b, const cha
     int i;
 
     for (i = 0; i < b->site_count; i++)
-        other = other || site_matches(pattern, &b->sites[i]);
+        other = other || site_matches(a->class_, pattern, &b->sites[i]);
     some_names(a, b, &names);
     st = FET_FAIL(FET_E_NOMATCH, "adapter '%s': at=%s matches no %s%s; there are for example %s", a->class_->name,
-                  fet__show(pattern), a->class_->site == FET__SITE_LINEAR ? "linear layer" : "place that it can take",
+                  fet__show(pattern), a->class_->sites == 0 ? "linear layer" : "place that it can take",
                   other ? " (it names a layer of another kind)" : "", names.s ? names.s : "(none)");
     fet__text_fini(&names);
     return st;
@@ -355,13 +360,37 @@ fet_status fet__adapter_check_used(const fet__adapter *a, const fet__build *b)
         bool found = false;
         int i;
         for (i = 0; i < b->site_count && !found; i++)
-            found = site_fits(a->class_, &b->sites[i]) && site_matches(pattern, &b->sites[i]);
+            found = site_fits(a->class_, &b->sites[i]) && site_matches(a->class_, pattern, &b->sites[i]);
         if (!found)
             st = no_match(a, b, pattern);
     }
     if (st == FET_OK && a->used == 0)
         st = no_match(a, b, fet__adapter_value(a, "at"));
     fet__free(copy);
+    return st;
+}
+
+fet_status fet__merge_bias(fet__params *store, const fet__site *s, const double *bias)
+{
+    char name[320];
+    fet__param *p;
+    int64_t i;
+    fet_status st;
+
+    snprintf(name, sizeof name, "%.300s.bias", s->name);
+    p = fet__params_find(store, name);
+    for (i = 0; !p && i < s->out && bias[i] == 0; i++)
+        ;
+    if (!p && i == s->out)
+        return FET_OK;
+    if (!p) {
+        FET_TRY(fet__params_add(store, &p, name, FET_F32, FET_SHAPE(s->out), FET__PARAM));
+        p->loaded = true;
+    }
+    FET_TRY(fet__param_own(p));
+    fet__convert(p->data, p->dtype, bias, FET_F64, s->out);
+    p->version++;
+done:
     return st;
 }
 

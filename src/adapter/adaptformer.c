@@ -33,6 +33,6 @@ const fet__adapter_class fet__adapter_adaptformer = {
     .config_bytes = sizeof(fet__bottleneck),
     .configure = fet__bottleneck_configure,
     .hooks = {.stream = stream},
-    .site = FET__SITE_RESIDUAL,
+    .sites = 1u << FET__SITE_RESIDUAL,
     .branch = FET__BRANCH_MLP,
     .fuse = fet__bottleneck_fuse};

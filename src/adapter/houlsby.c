@@ -36,5 +36,5 @@ const fet__adapter_class fet__adapter_adapter = {
     .config_bytes = sizeof(fet__bottleneck),
     .configure = fet__bottleneck_configure,
     .hooks = {.residual = residual},
-    .site = FET__SITE_RESIDUAL,
+    .sites = 1u << FET__SITE_RESIDUAL,
     .fuse = fet__bottleneck_fuse};

@@ -54,4 +54,5 @@ const fet__adapter_class fet__adapter_hydra = {.name = "hydra",
                                                .config_bytes = sizeof(fet__lowrank),
                                                .configure = configure,
                                                .hooks = {.linear = fet__lowrank_linear},
-                                               .merge = fet__lowrank_merge};
+                                               .merge = fet__lowrank_merge,
+                                               .parts = true};

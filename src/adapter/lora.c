@@ -88,7 +88,8 @@ const fet__adapter_class fet__adapter_lora = {.name = "lora",
                                               .config_bytes = sizeof(fet__lowrank),
                                               .configure = lora_configure,
                                               .hooks = {.linear = fet__lowrank_linear},
-                                              .merge = fet__lowrank_merge};
+                                              .merge = fet__lowrank_merge,
+                                              .parts = true};
 
 const fet__adapter_class fet__adapter_seqlora = {.name = "seqlora",
                                                  .help = "a sequential low-rank branch on linear layers; merges",
@@ -96,4 +97,5 @@ const fet__adapter_class fet__adapter_seqlora = {.name = "seqlora",
                                                  .config_bytes = sizeof(fet__lowrank),
                                                  .configure = seqlora_configure,
                                                  .hooks = {.linear = fet__lowrank_linear},
-                                                 .merge = fet__lowrank_merge};
+                                                 .merge = fet__lowrank_merge,
+                                                 .parts = true};

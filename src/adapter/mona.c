@@ -263,5 +263,5 @@ const fet__adapter_class fet__adapter_mona = {
     .config_bytes = sizeof(fet__mona),
     .configure = configure,
     .hooks = {.stream = stream},
-    .site = FET__SITE_RESIDUAL,
+    .sites = 1u << FET__SITE_RESIDUAL,
     .fuse = fet__mona_fuse};

@@ -29,7 +29,7 @@ static void draw4(double out[4], fet__init init, uint64_t seed, uint32_t stream,
 {
     int k;
 
-    if (init.kind == FET__INIT_NORMAL || init.kind == FET__INIT_TRUNC_NORMAL)
+    if (init.kind == FET__INIT_NORMAL || init.kind == FET__INIT_NEAR_ONE || init.kind == FET__INIT_TRUNC_NORMAL)
         fet__random_normal4(out, seed, stream, 0, block);
     for (k = 0; k < 4; k++) {
         uint64_t i = 4 * block + (uint64_t)k;
@@ -39,6 +39,7 @@ static void draw4(double out[4], fet__init init, uint64_t seed, uint32_t stream,
         case FET__INIT_VALUE: out[k] = init.a; break;
         case FET__INIT_UNIFORM: out[k] = init.a * (2.0 * (double)fet__random_uniform(seed, stream, 0, i) - 1.0); break;
         case FET__INIT_NORMAL: out[k] *= init.a; break;
+        case FET__INIT_NEAR_ONE: out[k] = 1 + init.a * out[k]; break;
         case FET__INIT_TRUNC_NORMAL: out[k] = init.a * truncated(out[k], seed, stream, i); break;
         }
     }

@@ -90,10 +90,20 @@ fet__node *fet__nn_linear(fet__build *b, const char *name, fet__node *x, int64_t
     return y;
 }
 
+fet__node *fet__nn_pass_site(fet__build *b, int kind, fet__node *y)
+{
+    fet__site *s = new_site(b, kind, ""), site;
+
+    if (!s || !y)
+        return y;
+    s->in = s->out = y->shape.dim[y->shape.rank - 1];
+    site = *s;
+    return b->hooks && b->hooks->norm ? b->hooks->norm(b->hooks->user, b, &site, y) : y;
+}
+
 fet__node *fet__nn_layer_norm(fet__build *b, const char *name, fet__node *x, double eps)
 {
     fet__node *gamma, *beta, *y;
-    fet__site *s;
     int64_t c;
 
     if (!x)
@@ -102,13 +112,7 @@ fet__node *fet__nn_layer_norm(fet__build *b, const char *name, fet__node *x, dou
     fet__enter(b, "%s", name);
     gamma = fet__parameter(b, "weight", FET_SHAPE(c), (fet__init){FET__INIT_ONE, 0});
     beta = fet__parameter(b, "bias", FET_SHAPE(c), (fet__init){FET__INIT_ZERO, 0});
-    y = fet__layer_norm(b->g, x, gamma, beta, eps);
-    s = new_site(b, FET__SITE_NORM, "");
-    if (s && y) {
-        s->in = s->out = c;
-        if (b->hooks && b->hooks->norm)
-            y = b->hooks->norm(b->hooks->user, b, s, y);
-    }
+    y = fet__nn_pass_site(b, FET__SITE_NORM, fet__layer_norm(b->g, x, gamma, beta, eps));
     fet__leave(b);
     return y;
 }

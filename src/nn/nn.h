@@ -9,7 +9,7 @@ typedef struct fet__build fet__build;
 
 /* A place where an adapter may act. Borrowed for the call; `name` lives in the graph's arena. */
 typedef struct fet__site {
-    enum { FET__SITE_LINEAR, FET__SITE_RESIDUAL, FET__SITE_NORM, FET__SITE_TOKENS } kind;
+    enum { FET__SITE_LINEAR, FET__SITE_RESIDUAL, FET__SITE_NORM, FET__SITE_TOKENS, FET__SITE_PATCH } kind;
     const char *name;          /* "blocks.3.mlp.fc2"; residual: "blocks.3.attn" or "blocks.3.mlp" */
     fet__param *weight, *bias; /* LINEAR; bias may be NULL */
     int64_t in, out;           /* LINEAR: columns and rows of the weight; else the channels in both */
@@ -32,7 +32,7 @@ typedef struct fet__hooks {
     fet__node *(*linear)(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *y);
     fet__node *(*residual)(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *y);
     fet__node *(*stream)(void *user, fet__build *b, const fet__site *s, fet__node *x, fet__node *o);
-    fet__node *(*norm)(void *user, fet__build *b, const fet__site *s, fet__node *y);
+    fet__node *(*norm)(void *user, fet__build *b, const fet__site *s, fet__node *y); /* also of the patch projection */
     fet__node *(*tokens)(void *user, fet__build *b, const fet__site *s, fet__node *x);
 } fet__hooks;
 
@@ -43,11 +43,12 @@ typedef struct fet__init {
         FET__INIT_ONE,
         FET__INIT_VALUE,
         FET__INIT_NORMAL,
+        FET__INIT_NEAR_ONE,
         FET__INIT_TRUNC_NORMAL,
         FET__INIT_UNIFORM
     } kind;
     double
-        a; /* VALUE: the value; NORMAL, TRUNC_NORMAL (cut at two deviations): standard deviation; UNIFORM: bound, U(-a, a) */
+        a; /* VALUE: the value; NORMAL, NEAR_ONE (around 1), TRUNC_NORMAL (cut at two deviations): standard deviation; UNIFORM: bound, U(-a, a) */
 } fet__init;
 fet__init fet__init_xavier(int64_t in, int64_t out); /* U(-sqrt(6/(in+out)), +) */
 fet__init fet__init_kaiming5(int64_t in);            /* U(-1/sqrt(in), +): Kaiming uniform with a = sqrt(5) */
@@ -116,6 +117,8 @@ typedef struct fet__linear_options {
 /* y = x W^T + b under `name` (weight [out, in], bias [out]), passing through the linear site. */
 fet__node *fet__nn_linear(fet__build *b, const char *name, fet__node *x, int64_t out, const fet__linear_options *o);
 fet__node *fet__nn_layer_norm(fet__build *b, const char *name, fet__node *x, double eps); /* passes the norm site */
+/* What a layer does at its end that is a site of `kind` (NORM, PATCH) under the present prefix: the norm hook on y [.., C]. */
+fet__node *fet__nn_pass_site(fet__build *b, int kind, fet__node *y);
 /* Multi-head self-attention under `name`: qkv, attention, proj. x [B, T, C]. */
 typedef struct fet__attention_options {
     int heads;

@@ -33,12 +33,13 @@ fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *i
     x = fet__reshape(b->g, fet__transpose(b->g, x, to_patches), FET_SHAPE(batch, h * w, p * p * 3));
     weight = fet__parameter(b, "weight", FET_SHAPE(dim, 3, p, p), weight_init);
     weight = fet__reshape(b->g, fet__transpose(b->g, weight, to_rows), FET_SHAPE(dim, p * p * 3));
-    if (bias) {
+    if (bias || fet__has_parameter(b, "bias")) { /* a merge may have given it one */
         beta = fet__parameter(b, "bias", FET_SHAPE(dim), (fet__init){FET__INIT_ZERO, 0});
         x = fet__linear(b->g, x, weight, beta);
     } else {
         x = fet__linear_nobias(b->g, x, weight);
     }
+    x = fet__nn_pass_site(b, FET__SITE_PATCH, x);
     fet__leave(b);
     return x;
 }

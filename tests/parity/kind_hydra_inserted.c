@@ -1,5 +1,6 @@
 /* hydra.vit_adapter_*, hydra.vit_adaptformer: bottlenecks inside and beside the branches of a vision transformer. They have no merged
- * golden; after the merge into the fused form the logits must be the golden's still. */
+ * golden; after the merge into the fused form the logits must be the golden's still. hydra.vit_repadapter and hydra.vit_ssf: what stands
+ * before and after the linear layers, and merges into them. */
 #include "parity/vit_case.h"
 
 static fet_status check(parity_case *c, const char *spec)
@@ -44,4 +45,33 @@ fet_status parity_vit_adaptformer(parity_case *c)
     snprintf(spec, sizeof spec, "adaptformer:preset=hydra,n=%.0f,scale=%.17g", parity_number(c, "bottleneck", 64),
              parity_number(c, "scale", 0.1));
     return check(c, spec);
+}
+
+static fet_status check_merging(parity_case *c, const char *spec)
+{
+    vit_case v;
+    fet_status st;
+
+    FET_TRY(vit_open(&v, c, spec));
+    FET_TRY(vit_check_graph(&v));
+    FET_TRY(vit_check_step(&v, "out.logits", true));
+    FET_TRY(vit_check_merge(&v));
+done:
+    vit_close(&v);
+    return st;
+}
+
+fet_status parity_vit_repadapter(parity_case *c)
+{
+    char spec[128];
+
+    snprintf(spec, sizeof spec, "repadapter:rank=%.0f,groups=%.0f,scale=%.17g,dropout=%.17g",
+             parity_number(c, "hidden_dim", 8), parity_number(c, "groups", 2), parity_number(c, "scale", 1),
+             parity_number(c, "dropout", 0));
+    return check_merging(c, spec);
+}
+
+fet_status parity_vit_ssf(parity_case *c)
+{
+    return check_merging(c, "ssf");
 }

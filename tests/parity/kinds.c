@@ -26,6 +26,8 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"hydra.vit_adapter_houlsby", parity_vit_adapter_houlsby, NULL},
                                     {"hydra.vit_adapter_pfeiffer", parity_vit_adapter_pfeiffer, NULL},
                                     {"hydra.vit_adaptformer", parity_vit_adaptformer, NULL},
+                                    {"hydra.vit_repadapter", parity_vit_repadapter, NULL},
+                                    {"hydra.vit_ssf", parity_vit_ssf, NULL},
                                     {"hydra.vit_base", parity_vit_base, NULL},
                                     {"hydra.vit_hydra_both", parity_vit_hydra_both, NULL},
                                     {"hydra.vit_hydra_train", parity_vit_hydra_train, NULL},

@@ -17,7 +17,8 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   spcl.jaccard spcl.memory spcl.pseudo_labels spcl.ranking spcl.ranking_ties mona.relpos_mask mona.resize_pool
   mona.mona_module mona.swin_adapter mona.swin_adaptformer mona.swin_mona mona.swin_mona_train hydra.vit_adapter_houlsby hydra.vit_adapter_pfeiffer hydra.vit_adaptformer
   mabn.densenet mabn.resnet18 mabn.resnet50 quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn mona.lr_schedules
-  mona.swin_lora)
+  mona.swin_lora
+  hydra.vit_ssf hydra.vit_repadapter)
 list(JOIN parity_done "," parity_only)
 add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})
 add_test(NAME parity_project COMMAND parity ${PROJECT_SOURCE_DIR}/tests/golden)

@@ -57,6 +57,20 @@ static void whole_layers(void **state)
     check(TINY, "seqlora:at=attn.proj,rank=3,bias=true,scale=2", 2);
 }
 
+static void before_and_after_layers(void **state)
+{
+    static const char without[] = TINY ",qkv_bias=false,patch_bias=false";
+
+    (void)state;
+    check(TINY, "repadapter:rank=4", 4);
+    check(TINY, "repadapter:at=attn.proj+head,rank=3,groups=3,scale=0.7", 3);
+    check(without, "repadapter:rank=2,groups=1", 4);
+    check(TINY, "ssf", 1 + 2 * 6 + 1);
+    check(TINY, "ssf:at=norm1+head", 3);
+    check(without, "ssf:at=patch_embed.proj+attn.qkv", 3);
+    check(TINY ",mean_pool=true,fc_norm=true,pre_norm=true", "ssf:at=*norm*", 2 * 2 + 2);
+}
+
 /* Modules that no weight can take in stay in a fused form; 2 blocks of 2 branches. */
 static void inserted_modules(void **state)
 {
@@ -182,6 +196,8 @@ static void patterns_that_match_nothing(void **state)
                    "at=atn.proj matches no linear layer");
     assert_non_null(strstr(fet_error_message(), "blocks.0.attn.qkv")); /* names to choose from */
     assert_refused(fet__model_attach(m, "hydra:at=norm1"), FET_E_NOMATCH, "it names a layer of another kind");
+    assert_refused(fet__model_attach(m, "repadapter:at=attn.q+mlp.fc1"), FET_E_NOMATCH, "at=attn.q matches");
+    assert_refused(fet__model_attach(m, "repadapter:rank=5,groups=5"), FET_E_ARG, "width 12 of blocks.0.attn.qkv");
     assert_refused(fet__model_attach(m, "mona:at=mlp.fc2"), FET_E_NOMATCH, "it names a layer of another kind");
     assert_non_null(strstr(fet_error_message(), "blocks.0.attn, blocks.0.mlp"));
     assert_refused(fet__model_attach(m, "adaptformer:at=attn"), FET_E_NOMATCH, "at=attn matches no place");
@@ -231,6 +247,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_layers),
+        cmocka_unit_test(before_and_after_layers),
         cmocka_unit_test(inserted_modules),
         cmocka_unit_test(parts_of_fused_layers),
         cmocka_unit_test(ranks_above_the_layer),
