@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+/* A site stays where it is when the list moves: the arena keeps the old one. */
 static fet__site *new_site(fet__build *b, int kind, const char *name)
 {
     fet__site *s;
@@ -92,13 +93,12 @@ fet__node *fet__nn_linear(fet__build *b, const char *name, fet__node *x, int64_t
 
 fet__node *fet__nn_pass_site(fet__build *b, int kind, fet__node *y)
 {
-    fet__site *s = new_site(b, kind, ""), site;
+    fet__site *s = new_site(b, kind, "");
 
     if (!s || !y)
         return y;
     s->in = s->out = y->shape.dim[y->shape.rank - 1];
-    site = *s;
-    return b->hooks && b->hooks->norm ? b->hooks->norm(b->hooks->user, b, &site, y) : y;
+    return b->hooks && b->hooks->norm ? b->hooks->norm(b->hooks->user, b, s, y) : y;
 }
 
 fet__node *fet__nn_layer_norm(fet__build *b, const char *name, fet__node *x, double eps)
@@ -182,7 +182,7 @@ static fet__site *residual_site(fet__build *b, const char *name, int64_t channel
 fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
                             const int grid[2], int prefix_tokens)
 {
-    fet__site site, *s;
+    fet__site *s;
     fet__node *o;
 
     if (!x || !y)
@@ -190,12 +190,11 @@ fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, 
     s = residual_site(b, site_name, y->shape.dim[y->shape.rank - 1], grid, prefix_tokens);
     if (!s)
         return NULL;
-    site = *s; /* a hook may pass sites of its own, which moves the list */
     if (b->hooks && b->hooks->residual)
-        y = b->hooks->residual(b->hooks->user, b, &site, x, y);
+        y = b->hooks->residual(b->hooks->user, b, s, x, y);
     o = fet__add(b->g, x, fet__nn_drop_path(b, y, drop_path));
     if (o && b->hooks && b->hooks->stream)
-        o = b->hooks->stream(b->hooks->user, b, &site, x, o);
+        o = b->hooks->stream(b->hooks->user, b, s, x, o);
     return o;
 }
 
