@@ -77,6 +77,24 @@ static void sharp_scores_do_not_overflow(void **state)
     trial_check(&t, 1e-3, 1e-2);
 }
 
+/* A bias of -100 masks too, as in shifted windows: what remains of such keys is no normal number, and may be zero. */
+static void finite_masks(void **state)
+{
+    static const shape_row some[] = {{4, 49, 3, 32, 2}, {2, 100, 1, 8, 1}, {3, 9, 2, 16, 3}};
+
+    (void)state;
+    for (size_t k = 0; k < 2 * FET_COUNT(some); k++) {
+        const shape_row *r = &some[k / 2];
+        trial t = attention_trial(r, k % 2 == 1, 1);
+        float *bias = t.input[k % 2 ? 2 : 1];
+
+        for (int64_t i = 0; i < r->groups * r->heads * r->tokens * r->tokens; i++)
+            if (i % r->tokens % 3 == 1)
+                bias[i] -= 100;
+        trial_check(&t, 2e-5, 3e-5);
+    }
+}
+
 /* A bias of -infinity masks; a row without any key left is NaN, as in the definition, and harms no other row. */
 static void masks_and_spoilt_rows(void **state)
 {
@@ -102,9 +120,9 @@ static void masks_and_spoilt_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_matches),     cmocka_unit_test(gradients_match),
-        cmocka_unit_test(bias_gradients_match),  cmocka_unit_test(sharp_scores_do_not_overflow),
-        cmocka_unit_test(masks_and_spoilt_rows),
+        cmocka_unit_test(attention_matches),    cmocka_unit_test(gradients_match),
+        cmocka_unit_test(bias_gradients_match), cmocka_unit_test(sharp_scores_do_not_overflow),
+        cmocka_unit_test(finite_masks),         cmocka_unit_test(masks_and_spoilt_rows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,10 +14,7 @@ static void attend_block(attender *t, float *y, int64_t unit)
         pack_rows(t->slice + a->values, t->v, t->stride, a->tokens, a->size, a->size_up);
     }
     score_block(t, first, rows);
-    for (int64_t i = 0; i < rows; i++) {
-        foresee(t, first + i);
-        scale[i] = soften_row(t, scores + i * a->tokens_up, first + i);
-    }
+    soften_block(t, first, rows, scale);
     multiply_packed(rows, a->size_up, a->tokens, (left_side){scores, a->tokens_up, 1}, t->slice + a->values, out,
                     a->size_up, false);
     y += (pair / a->heads * a->tokens + first) * width + pair % a->heads * a->size;

@@ -31,17 +31,14 @@ static void add_slope_block(attender *t, float *sum, const float *dy, int64_t fi
     const fet__attention_plan *a = t->a;
     float *p = t->slice + a->scores, *d = t->slice + a->slopes;
     int64_t width = a->heads * a->size;
+    float inverse[FET__ATTENTION_BLOCK_MOST];
 
     score_block(t, first, rows);
     multiply_packed(rows, a->tokens_up, a->size, (left_side){dy + first * width, width, 1}, t->slice + a->values_across,
                     d, a->tokens_up, false);
-    for (int64_t i = 0; i < rows; i++) {
-        float inverse;
-
-        foresee(t, first + i);
-        inverse = soften_row(t, p + i * a->tokens_up, first + i);
-        add_slope_row(sum + (first + i) * a->tokens, p + i * a->tokens_up, d + i * a->tokens_up, a->tokens, inverse);
-    }
+    soften_block(t, first, rows, inverse);
+    for (int64_t i = 0; i < rows; i++)
+        add_slope_row(sum + (first + i) * a->tokens, p + i * a->tokens_up, d + i * a->tokens_up, a->tokens, inverse[i]);
 }
 
 /* One bias and a run of the batch entries that share it, in order. `sum` is [H][T][T]. */

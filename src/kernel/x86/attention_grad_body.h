@@ -5,8 +5,9 @@
 
 /* Gradient rows of the pair: where they come from and go to. */
 typedef struct slopes {
-    const float *dy; /* the pair's first row */
-    float *out;      /* likewise, at q */
+    const float *dy;   /* the pair's first row */
+    const float *next; /* the next pair's, when it is of the same batch; else NULL */
+    float *out;        /* likewise, at q */
     int64_t dy_stride;
 } slopes;
 
@@ -15,7 +16,8 @@ static slopes slopes_of_pair(const attender *t, const float *dy, float *out)
     const fet__attention_plan *a = t->a;
     int64_t width = a->heads * a->size, row = t->pair / a->heads * a->tokens, at = t->pair % a->heads * a->size;
 
-    return (slopes){dy + row * width + at, out + row * t->stride + at, width};
+    return (slopes){dy + row * width + at, at + a->size < width ? dy + row * width + at + a->size : NULL,
+                    out + row * t->stride + at, width};
 }
 
 static void pack_pair(const attender *t)
@@ -51,14 +53,12 @@ static void slope_row(float *p, float *d, int64_t tokens, int64_t tokens_up, flo
 }
 
 /* Asks for a row of dy that the next pair of this batch will read (see foresee). */
-static void foresee_slopes(const attender *t, const slopes *g, int64_t row)
+static inline void foresee_slopes(const attender *t, const slopes *g, int64_t row)
 {
-    const fet__attention_plan *a = t->a;
-
-    if ((t->pair + 1) % a->heads == 0)
+    if (!g->next)
         return;
-    for (int64_t d = 0; d < a->size; d += FET__LINE_FLOATS)
-        _mm_prefetch((const char *)(g->dy + row * g->dy_stride + a->size + d), _MM_HINT_T1);
+    for (int64_t d = 0; d < t->a->size; d += FET__LINE_FLOATS)
+        _mm_prefetch((const char *)(g->next + row * g->dy_stride + d), _MM_HINT_T1);
 }
 
 /* Query rows first .. first + rows - 1: dq is written, dk and dv grow (or begin). */
@@ -68,17 +68,15 @@ static void slope_block(attender *t, const slopes *g, float *dk, float *dv, int6
     float *p = t->slice + a->scores, *d = t->slice + a->slopes, *dq = t->slice + a->rows;
     float *q_packed = t->slice + a->q_packed, *dy_packed = t->slice + a->dy_packed;
     const float *dy = g->dy + first * g->dy_stride;
+    float inverse[FET__ATTENTION_BLOCK_MOST];
 
     score_block(t, first, rows);
     multiply_packed(rows, a->tokens_up, a->size, (left_side){dy, g->dy_stride, 1}, t->slice + a->values_across, d,
                     a->tokens_up, false);
+    soften_block(t, first, rows, inverse);
     for (int64_t i = 0; i < rows; i++) {
-        float inverse;
-
-        foresee(t, first + i);
         foresee_slopes(t, g, first + i);
-        inverse = soften_row(t, p + i * a->tokens_up, first + i);
-        slope_row(p + i * a->tokens_up, d + i * a->tokens_up, a->tokens, a->tokens_up, inverse, a->scale);
+        slope_row(p + i * a->tokens_up, d + i * a->tokens_up, a->tokens, a->tokens_up, inverse[i], a->scale);
     }
     multiply_packed(rows, a->size_up, a->tokens, (left_side){d, a->tokens_up, 1}, t->slice + a->keys, dq, a->size_up,
                     false);
