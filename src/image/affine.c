@@ -57,20 +57,24 @@ static void keys(double weight[4], double d)
 
 static void bicubic(uint8_t *out, const source *s)
 {
-    double x = s->x - 0.5, y = s->y - 0.5, across[4], down[4], sum[CHANNELS] = {0};
-    int left = (int)floor(x), top = (int)floor(y);
+    double x = s->x - 0.5, y = s->y - 0.5, across[4], down[4];
+    int left = (int)floor(x) - 1, top = (int)floor(y) - 1, column[4];
+    const uint8_t *row[4];
 
-    keys(across, x - left);
-    keys(down, y - top);
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) {
-            const uint8_t *p = pixel(s->im, top - 1 + i, left - 1 + j);
+    keys(across, x - floor(x));
+    keys(down, y - floor(y));
+    for (int i = 0; i < 4; i++) {
+        column[i] = clamped(left + i, s->im->width) * CHANNELS;
+        row[i] = pixel(s->im, top + i, 0);
+    }
+    for (int c = 0; c < CHANNELS; c++) {
+        double sum = 0.0;
 
-            for (int c = 0; c < CHANNELS; c++)
-                sum[c] += down[i] * across[j] * p[c];
-        }
-    for (int c = 0; c < CHANNELS; c++)
-        out[c] = sum[c] <= 0.0 ? 0 : sum[c] >= 255.0 ? 255 : (uint8_t)sum[c];
+        for (int i = 0; i < 4; i++)
+            sum += down[i] * (across[0] * row[i][column[0] + c] + across[1] * row[i][column[1] + c] +
+                              across[2] * row[i][column[2] + c] + across[3] * row[i][column[3] + c]);
+        out[c] = sum <= 0.0 ? 0 : sum >= 255.0 ? 255 : (uint8_t)sum;
+    }
 }
 
 void fet__affine_rotation(double m[6], double degrees, int height, int width)

@@ -2,7 +2,6 @@
  * trunc(clip(D + f * (I - D))) in float32, with D black, the mean gray, the pixel's own gray or a smoothed picture; and the hue shift through 8-bit HSV, which is lossy even for a shift of 0. */
 #include "image/image_int.h"
 
-#include <math.h>
 #include <string.h>
 
 #define CHANNELS 3
@@ -114,6 +113,7 @@ static hsv to_hsv(const uint8_t *rgb)
     int r = rgb[0], g = rgb[1], b = rgb[2];
     int most = r > g ? (r > b ? r : b) : (g > b ? g : b), least = r < g ? (r < b ? r : b) : (g < b ? g : b);
     float range = (float)(most - least), rc, gc, bc, hue;
+    double turns;
 
     if (most == least)
         return (hsv){0, 0, (uint8_t)most};
@@ -126,14 +126,18 @@ static hsv to_hsv(const uint8_t *rgb)
         hue = (float)(2.0 + (double)rc - (double)bc);
     else
         hue = (float)(4.0 + (double)gc - (double)rc);
-    hue = (float)fmod((double)hue / 6.0 + 1.0, 1.0);
+    turns = (double)hue / 6.0 + 1.0; /* in (0.8, 1.9): its fraction is exact by one subtraction */
+    hue = (float)(turns >= 1.0 ? turns - 1.0 : turns);
     return (hsv){(uint8_t)(int)((double)hue * 255.0), (uint8_t)(int)((double)(range / (float)most) * 255.0),
                  (uint8_t)most};
 }
 
+/* round() of what is not negative, without a call. */
 static uint8_t rounded(double x)
 {
-    return (uint8_t)(int)round(x);
+    int whole = (int)x;
+
+    return (uint8_t)(whole + (x - whole >= 0.5));
 }
 
 static void to_rgb(uint8_t *rgb, hsv c)

@@ -24,21 +24,34 @@ bool fet__erase_draw(int box[4], const fet__erase *e, int height, int width, int
     return false;
 }
 
-/* Noise comes from a stream of its own: a large box takes more numbers than a picture's share of the common one. */
+/* N(0, 1), four at a time, from a stream of its own: a large box takes more numbers than a picture's share of the common one. */
+typedef struct noise {
+    uint64_t seed, at;
+    uint32_t stream, step;
+    double four[4];
+} noise;
+
+static float next(noise *n)
+{
+    if (n->at % 4 == 0)
+        fet__random_normal4(n->four, n->seed, n->stream, n->step, n->at / 4);
+    return (float)n->four[n->at++ % 4];
+}
+
 void fet__erase_box(float *pixels, int width, const int box[4], const fet__erase *e, fet__rng *r)
 {
     float color[CHANNELS] = {e->value[0], e->value[1], e->value[2]};
-    fet__rng noise = *r;
+    noise n = {.seed = r->seed, .stream = r->stream, .step = r->step};
 
-    noise.seed ^= (uint64_t)fet__rng_u32(r) << 32 | fet__rng_u32(r);
-    noise.next = 0;
+    n.seed ^= (uint64_t)fet__rng_u32(r) << 32;
+    n.seed ^= fet__rng_u32(r);
     for (int c = 0; e->fill == FET__ERASE_COLOR && c < CHANNELS; c++)
-        color[c] = (float)fet__rng_normal(&noise);
+        color[c] = next(&n);
     for (int y = box[0]; y < box[0] + box[2]; y++) {
         float *row = pixels + ((size_t)y * (size_t)width + (size_t)box[1]) * CHANNELS;
 
         for (int i = 0; i < box[3] * CHANNELS; i++)
-            row[i] = e->fill == FET__ERASE_PIXEL ? (float)fet__rng_normal(&noise) : color[i % CHANNELS];
+            row[i] = e->fill == FET__ERASE_PIXEL ? next(&n) : color[i % CHANNELS];
     }
 }
 
