@@ -9,6 +9,8 @@
 
 static fet__init weight_init(const fet__conv_options *o, int64_t fan_in, int64_t fan_out)
 {
+    if (o->normal > 0)
+        return (fet__init){FET__INIT_NORMAL, o->normal};
     if (o->default_init)
         return fet__init_kaiming5(fan_in);
     return (fet__init){FET__INIT_NORMAL, sqrt(2.0 / (double)(o->fan_in ? fan_in : fan_out))};
@@ -21,6 +23,7 @@ fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t o
                    .pad = {o->pad, o->pad},
                    .dilation = {o->dilation, o->dilation},
                    .groups = o->groups};
+    const fet__init zero = {FET__INIT_ZERO, 0};
     int64_t area = (int64_t)kernel * kernel, in;
     fet__node *w, *y;
 
@@ -31,7 +34,7 @@ fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t o
     w = fet__parameter(b, "weight", FET_SHAPE(out, in, kernel, kernel), weight_init(o, in * area, out * area));
     y = fet__conv2d(b->g, x, w, &c);
     if (o->bias)
-        y = fet__add(b->g, y, fet__parameter(b, "bias", FET_SHAPE(out), fet__init_kaiming5(in * area)));
+        y = fet__add(b->g, y, fet__parameter(b, "bias", FET_SHAPE(out), o->normal > 0 ? zero : fet__init_kaiming5(in * area)));
     fet__leave(b);
     return y;
 }

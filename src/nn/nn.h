@@ -164,7 +164,7 @@ fet__node *fet__nn_window_attention(fet__build *b, const char *name, fet__node *
                                     const fet__windows *w);
 
 /* ---- patches.c: images to tokens, tokens to fewer tokens ------------------------------------------------------- */
-/* [B, H, W, 3] -> [B, ceil(H/p) ceil(W/p), dim] by a convolution with stride = kernel = p whose weight [dim, 3, p, p] is `name`'s;
+/* [B, H, W, C] -> [B, ceil(H/p) ceil(W/p), dim] by a convolution with stride = kernel = p whose weight [dim, C, p, p] is `name`'s;
  * zeros at the right and bottom. */
 fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *images, int patch, int dim, bool bias,
                                    fet__init weight_init);
@@ -177,6 +177,7 @@ typedef struct fet__conv_options {
     bool bias;                         /* initial values as PyTorch: kaiming5 of the fan in */
     bool fan_in;                       /* initial weights: Kaiming normal for ReLU over the fan in, not out */
     bool default_init;                 /* initial weights: PyTorch's default, kaiming5 of the fan in */
+    double normal;                     /* > 0: initial weights Normal(0, normal), biases 0 */
 } fet__conv_options;
 /* Convolution under `name` (weight [out, in / groups, kernel, kernel]). */
 fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
@@ -197,6 +198,22 @@ typedef enum fet__quadratic_form {
 /* An empty name stands for the present prefix. */
 fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
                                   const fet__conv_options *o, fet__quadratic_form form);
+
+/* ---- quadra_block.c: QuadraNet's block and its rivals (methods/quadranet.md 2, 7) -------------------------------- */
+typedef struct fet__quadra_block {
+    enum { FET__MIX_QUADRATIC, FET__MIX_CONV, FET__MIX_GATED, FET__MIX_NONE } mixer;
+    int kernel, expand, order; /* order: of MIX_GATED, from 2 on */
+    bool quadratic_channels;   /* the first channel layer is quadratic too */
+    double scale;              /* initial layer scale; <= 0: none */
+    double drop_path;
+    int grid[2]; /* rows and columns of tokens */
+} fet__quadra_block;
+/* x [B, L, C] under the present prefix: norm1, QuadraConv or gnconv, gamma1; norm2, pwconv1, pwconv2, gamma2. */
+fet__node *fet__nn_quadra_block(fet__build *b, fet__node *x, const fet__quadra_block *o);
+/* conv_dw, norm, mlp.fc1, mlp.fc2, gamma. */
+fet__node *fet__nn_convnext_block(fet__build *b, fet__node *x, const fet__quadra_block *o);
+/* linear1(x) * linear2(x) + linear3(x); an empty name stands for the present prefix. */
+fet__node *fet__nn_quadratic_linear(fet__build *b, const char *name, fet__node *x, int64_t out);
 
 /* ---- batch_norm.c --------------------------------------------------------------------------------------------- */
 #define FET__NORM_EPS 1e-5

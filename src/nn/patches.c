@@ -20,7 +20,7 @@ fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *i
                                    fet__init weight_init)
 {
     static const int to_patches[6] = {0, 1, 3, 2, 4, 5}, to_rows[4] = {0, 2, 3, 1};
-    int64_t batch, h, w, p = patch;
+    int64_t batch, h, w, c, p = patch;
     fet__node *x = pad_to(b, images, p), *weight, *beta;
 
     if (!x)
@@ -28,11 +28,12 @@ fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *i
     batch = x->shape.dim[0];
     h = x->shape.dim[1] / p;
     w = x->shape.dim[2] / p;
+    c = x->shape.dim[3];
     fet__enter(b, "%s", name);
-    x = fet__reshape(b->g, x, FET_SHAPE(batch, h, p, w, p, 3));
-    x = fet__reshape(b->g, fet__transpose(b->g, x, to_patches), FET_SHAPE(batch, h * w, p * p * 3));
-    weight = fet__parameter(b, "weight", FET_SHAPE(dim, 3, p, p), weight_init);
-    weight = fet__reshape(b->g, fet__transpose(b->g, weight, to_rows), FET_SHAPE(dim, p * p * 3));
+    x = fet__reshape(b->g, x, FET_SHAPE(batch, h, p, w, p, c));
+    x = fet__reshape(b->g, fet__transpose(b->g, x, to_patches), FET_SHAPE(batch, h * w, p * p * c));
+    weight = fet__parameter(b, "weight", FET_SHAPE(dim, c, p, p), weight_init);
+    weight = fet__reshape(b->g, fet__transpose(b->g, weight, to_rows), FET_SHAPE(dim, p * p * c));
     if (bias || fet__has_parameter(b, "bias")) { /* a merge may have given it one */
         beta = fet__parameter(b, "bias", FET_SHAPE(dim), (fet__init){FET__INIT_ZERO, 0});
         x = fet__linear(b->g, x, weight, beta);

@@ -126,7 +126,7 @@ done:
 
 /* ---- one layer ------------------------------------------------------------------------------------------- */
 
-static fet_status check_layer(parity_case *c, fet__quadratic_form form)
+static fet_status check_layer(parity_case *c, fet__quadratic_form form, bool depthwise)
 {
     static const net_tolerance tolerances[] = {{"", PARITY_MAX, 2e-5}, {0}};
     bool train = strcmp(parity_text(c, "mode", "eval"), "train") == 0;
@@ -141,6 +141,8 @@ static fet_status check_layer(parity_case *c, fet__quadratic_form form)
     FET_TRY(net_open(&n, c, tolerances));
     out = fet__param_size(n.store, "conv1.weight", 0);
     kernel = fet__param_size(n.store, "conv1.weight", 2);
+    if (depthwise)
+        o.groups = (int)out;
     o.pad = (int)parity_number(c, "pad", (double)(kernel / 2));
     o.bias = fet__params_find(n.store, "conv1.bias") != NULL;
     FET_TRY(net_begin(&n, train ? FET__NORM_TRAIN : FET__NORM_FROZEN, train));
@@ -157,15 +159,20 @@ done:
 
 fet_status parity_quad_conv_relu_bn(parity_case *c)
 {
-    return check_layer(c, FET__QUADRATIC_RELU_NORM);
+    return check_layer(c, FET__QUADRATIC_RELU_NORM, false);
 }
 
 fet_status parity_quadlib_ours(parity_case *c)
 {
-    return check_layer(c, FET__QUADRATIC_NORMS);
+    return check_layer(c, FET__QUADRATIC_NORMS, false);
 }
 
 fet_status parity_quad_dense(parity_case *c)
 {
-    return check_layer(c, FET__QUADRATIC_PLAIN);
+    return check_layer(c, FET__QUADRATIC_PLAIN, false);
+}
+
+fet_status parity_quad_dw(parity_case *c)
+{
+    return check_layer(c, FET__QUADRATIC_PLAIN, true);
 }

@@ -104,5 +104,15 @@ fet_status parity_spcl_pool_ibn(parity_case *c);
 fet_status parity_mona_lr_schedules(parity_case *c);
 fet_status parity_models_logits(parity_case *c);
 fet_status parity_models_pred(parity_case *c);
+fet_status parity_quadra_block(parity_case *c);
+fet_status parity_quadra_block_fc(parity_case *c);
+fet_status parity_quadranet_forward_backward(parity_case *c);
+fet_status parity_quad_dw(parity_case *c);
+fet_status parity_quad_fc(parity_case *c);
+fet_status parity_quad_types(parity_case *c);
+fet_status parity_study_convblock(parity_case *c);
+fet_status parity_study_convnext(parity_case *c);
+fet_status parity_study_horblock(parity_case *c);
+fet_status parity_study_skipblock(parity_case *c);
 
 #endif
