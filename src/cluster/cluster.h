@@ -23,6 +23,11 @@ void fet__neighbours_fini(fet__neighbours *n);
 fet_status fet__rows_finite(const float *x, int64_t rows, int64_t width);
 float fet__row_cosine(const float *a, const float *b, int64_t width);
 
+/* ---- distances.c ------------------------------------------------------------------------------------------------ */
+/* out: [m][n] squared distances |a|^2 + |b|^2 - 2 <a, b> between rows, by blocked products on all threads; never below 0. The result does not
+ * depend on the thread count. */
+fet_status fet__row_distances(float *out, const float *a, int64_t m, const float *b, int64_t n, int64_t width);
+
 /* ---- reciprocal.c --------------------------------------------------------------------------------------------- */
 /* Sparse rows: columns ascend within a row, weights of a row sum to 1. */
 typedef struct fet__sparse {

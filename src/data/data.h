@@ -143,6 +143,9 @@ fet_status fet__loader_create(fet__loader **out, const fet__sample *samples, int
 int64_t fet__loader_steps(const fet__loader *l); /* batches an epoch */
 /* Begin an epoch at batch `first_step` (for resuming): batches come out in order from there. */
 fet_status fet__loader_start(fet__loader *l, int64_t epoch, int64_t first_step);
+/* The same over `count` samples in an order of the caller's, who keeps it until the next start; samples may come several times. */
+fet_status fet__loader_start_with(fet__loader *l, const int32_t *order, int64_t count, int64_t epoch,
+                                  int64_t first_step);
 /* Borrow the next batch until the following call; *out = NULL at the end of the epoch. No allocation in here. Augmentation
  * draws come from (seed, epoch, position in the epoch), so results do not depend on the thread count. */
 fet_status fet__loader_next(fet__loader *l, const fet__batch **out);

@@ -48,8 +48,9 @@ struct fet__loader {
     bool mixes;
     const fet__sample *samples; /* borrowed */
     int count;
-    int64_t steps;
-    int32_t *order;    /* of the present epoch */
+    int64_t steps, positions;
+    int32_t *order;       /* of the present epoch, */
+    const int32_t *given; /* or the caller's */
     atomic_uchar *bad; /* by sample: known to be unreadable */
     _Atomic int64_t skipped;
     fet__image_cache *cache; /* or NULL */
@@ -112,8 +113,8 @@ static fet_status fill(struct worker *w, int64_t position, fet__batch *batch, in
 {
     fet__loader *l = w->l;
     float *out = batch->images + l->image_floats * (size_t)at;
-    for (int tried = 0; tried < l->count; tried++) {
-        int32_t sample = l->order[(position + tried) % l->count];
+    for (int64_t tried = 0; tried < l->positions; tried++) {
+        int32_t sample = (l->given ? l->given : l->order)[(position + tried) % l->positions];
         if (atomic_load_explicit(&l->bad[sample], memory_order_relaxed))
             continue;
         fet__rng r = {.seed = l->o.seed,
@@ -138,7 +139,7 @@ static fet_status fill(struct worker *w, int64_t position, fet__batch *batch, in
 
 static int batch_count(const fet__loader *l, int64_t step)
 {
-    int64_t left = l->count - step * l->o.batch;
+    int64_t left = l->positions - step * l->o.batch;
     return left < l->o.batch ? (int)left : l->o.batch;
 }
 
@@ -367,6 +368,7 @@ fet_status fet__loader_create(fet__loader **out, const fet__sample *samples, int
     }
     l->samples = samples;
     l->count = count;
+    l->positions = count;
     l->steps = o->drop_last ? count / o->batch : ((int64_t)count + o->batch - 1) / o->batch;
     l->oldest = l->claim_step = l->steps; /* nothing to do before the first start */
     l->ring = (o->prefetch ? o->prefetch : 2) + 1;
@@ -444,18 +446,40 @@ static void draw_order(fet__loader *l, int64_t epoch)
         fet__rng_shuffle(&r, l->order, l->count);
 }
 
+static fet_status check_order(const fet__loader *l, const int32_t *order, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (order[i] < 0 || order[i] >= l->count)
+            return FET_FAIL(FET_E_BUG, "the order names sample %d of %d", order[i], l->count);
+    return count > 0 ? FET_OK : FET_FAIL(FET_E_DATA, "an epoch without images");
+}
+
 fet_status fet__loader_start(fet__loader *l, int64_t epoch, int64_t first_step)
 {
+    return fet__loader_start_with(l, NULL, l->count, epoch, first_step);
+}
+
+fet_status fet__loader_start_with(fet__loader *l, const int32_t *order, int64_t count, int64_t epoch,
+                                  int64_t first_step)
+{
+    int64_t steps = l->o.drop_last ? count / l->o.batch : (count + l->o.batch - 1) / l->o.batch;
+    fet_status st = order ? check_order(l, order, count) : FET_OK;
+    if (st != FET_OK)
+        return st;
     if (epoch < 0 || epoch > UINT32_MAX)
         return FET_FAIL(FET_E_ARG, "epoch %lld is not in 0..%lld", (long long)epoch, (long long)UINT32_MAX);
-    if (first_step < 0 || first_step > l->steps)
-        return FET_FAIL(FET_E_ARG, "batch %lld is not in 0..%lld", (long long)first_step, (long long)l->steps);
+    if (first_step < 0 || first_step > steps)
+        return FET_FAIL(FET_E_ARG, "batch %lld is not in 0..%lld", (long long)first_step, (long long)steps);
     pthread_mutex_lock(&l->mutex);
     l->claim_step = l->steps; /* no further claims of the epoch before; wait for those under way */
     l->claim_at = 0;
     while (l->active > 0)
         pthread_cond_wait(&l->idle, &l->mutex);
-    draw_order(l, epoch);
+    if (!order)
+        draw_order(l, epoch);
+    l->given = order;
+    l->positions = count;
+    l->steps = steps;
     l->epoch = epoch;
     l->borrowed = false;
     l->oldest = l->claim_step = first_step;

@@ -29,6 +29,8 @@ fet_status fet__image_read(fet__image *out, const char *path, const fet__decode_
 fet_status fet__image_probe(int *height, int *width, const void *data, size_t size, const fet__decode_options *o);
 /* Write 8-bit RGB as PNG (atomic). */
 fet_status fet__image_write_png(const char *path, const fet__image *im);
+/* The same bytes, added to a text. */
+fet_status fet__image_encode_png(fet__text *out, const fet__image *im);
 
 /* ---- resize.c -------------------------------------------------------------------------------------------- */
 typedef enum fet__filter {

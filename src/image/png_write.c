@@ -20,10 +20,9 @@ static int encode(spng_ctx *c, const fet__image *im)
     return code;
 }
 
-fet_status fet__image_write_png(const char *path, const fet__image *im)
+fet_status fet__image_encode_png(fet__text *out, const fet__image *im)
 {
     fet_status st = FET_OK;
-    fet__outfile *file = NULL;
     void *bytes = NULL;
     size_t count = 0;
     int code;
@@ -32,16 +31,32 @@ fet_status fet__image_write_png(const char *path, const fet__image *im)
     code = c ? encode(c, im) : SPNG_EMEM;
     if (!code)
         bytes = spng_get_png_buffer(c, &count, &code);
-    if (code || !bytes) {
-        st = FET_FAIL(code == SPNG_EMEM ? FET_E_NOMEM : FET_E_ARG, "%s: cannot make a PNG of %d x %d pixels: %s",
-                      fet__show(path), im->width, im->height, spng_strerror(code));
+    if (code || !bytes)
+        st = FET_FAIL(code == SPNG_EMEM ? FET_E_NOMEM : FET_E_ARG, "cannot make a PNG of %d x %d pixels: %s", im->width,
+                      im->height, spng_strerror(code));
+    else
+        fet__text_add(out, bytes, count);
+    if (out->failed)
+        st = FET_E_NOMEM;
+    free(bytes); /* the encoder's own allocation */
+    spng_ctx_free(c);
+    return st;
+}
+
+fet_status fet__image_write_png(const char *path, const fet__image *im)
+{
+    fet__outfile *file = NULL;
+    fet__text bytes = {0};
+    fet_status st = fet__image_encode_png(&bytes, im);
+
+    if (st != FET_OK) {
+        st = fet__fail_in(st, "%s", fet__show(path));
         goto done;
     }
     FET_TRY(fet__outfile_open(&file, path));
-    fet__outfile_write(file, bytes, count);
+    fet__outfile_write(file, bytes.s, bytes.length);
     st = fet__outfile_commit(file);
 done:
-    free(bytes); /* the encoder's own allocation */
-    spng_ctx_free(c);
+    fet__text_fini(&bytes);
     return st;
 }

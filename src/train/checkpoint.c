@@ -54,23 +54,17 @@ static bool is_kept(const fet__param *p)
     return p->role == FET__STATE || p->trainable;
 }
 
-fet_status fet__checkpoint_write(const char *path, const fet__model *m, const fet__run_state *s)
+fet_status fet__state_write(const char *path, const fet__params *store, const char *text)
 {
-    int i, n = fet__params_count(m->store), count = 0;
+    int i, n = fet__params_count(store), count = 0;
     fet__entry *entries = NULL;
     fet__arena names = {0};
-    json_t *j = state_object(s);
-    char *text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17));
     fet__meta_pair meta = {"fettle.state", text};
     fet_status st;
 
-    if (!text) {
-        st = FET_FAIL(FET_E_NOMEM, "no memory for the state of the run");
-        goto done;
-    }
     FET_TRY(FET_NEW(entries, n + 1));
     for (i = 0; i < n; i++) {
-        const fet__param *p = fet__params_at(m->store, i);
+        const fet__param *p = fet__params_at(store, i);
         const char *name = p->role == FET__STATE ? p->name : fet__arena_format(&names, "param.%s", p->name);
         if (!is_kept(p))
             continue;
@@ -82,10 +76,20 @@ fet_status fet__checkpoint_write(const char *path, const fet__model *m, const fe
     }
     FET_TRY(fet__sealed_write(path, entries, count, &meta, 1));
 done:
-    free(text);
-    json_decref(j);
     fet__arena_fini(&names);
     fet__free(entries);
+    return st;
+}
+
+fet_status fet__checkpoint_write(const char *path, const fet__model *m, const fet__run_state *s)
+{
+    json_t *j = state_object(s);
+    char *text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    fet_status st = text ? fet__state_write(path, m->store, text)
+                         : FET_FAIL(FET_E_NOMEM, "no memory for the state of the run");
+
+    free(text);
+    json_decref(j);
     return st;
 }
 
@@ -179,18 +183,47 @@ done:
     return st;
 }
 
+static fet_status restore_all(const fet__tensors *t, const char *path, fet__params *store)
+{
+    fet_status st = FET_OK;
+    int i;
+
+    for (i = 0; i < fet__params_count(store) && st == FET_OK; i++)
+        if (is_kept(fet__params_at(store, i)))
+            st = restore(t, path, fet__params_at(store, i));
+    return st;
+}
+
 fet_status fet__checkpoint_read(const char *path, fet__model *m, fet__run_state *s)
 {
     fet__tensors *t = NULL;
     fet_status st;
-    int i;
 
     memset(s, 0, sizeof *s);
     FET_TRY(fet__tensors_open(&t, path));
     FET_TRY(read_state(t, path, s));
-    for (i = 0; i < fet__params_count(m->store); i++)
-        if (is_kept(fet__params_at(m->store, i)))
-            FET_TRY(restore(t, path, fet__params_at(m->store, i)));
+    FET_TRY(restore_all(t, path, m->store));
+done:
+    fet__tensors_close(t);
+    return st;
+}
+
+fet_status fet__state_read(const char *path, fet__params *store, char **text)
+{
+    fet__tensors *t = NULL;
+    const char *found;
+    fet_status st;
+
+    FET_TRY(fet__tensors_open(&t, path));
+    found = fet__tensors_meta(t, "fettle.state");
+    if (!found) {
+        st = FET_FAIL(FET_E_FORMAT, "%s: no state of a run (metadata fettle.state is absent)", fet__show(path));
+        goto done;
+    }
+    if (store)
+        FET_TRY(restore_all(t, path, store));
+    if (text && !(*text = fet__strdup(found)))
+        st = FET_E_NOMEM;
 done:
     fet__tensors_close(t);
     return st;

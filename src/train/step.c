@@ -1,6 +1,6 @@
 /* The program of one step: model, loss, gradients of what trains, optimiser; or, in evaluation, model and loss. What is fed to it
  * comes from loop.c and evaluate_loop.c. */
-#include "train/train.h"
+#include "train/train_int.h"
 
 #include <string.h>
 
@@ -49,7 +49,7 @@ done:
     return st;
 }
 
-static fet_status add_update(fet__step *s, fet__model *m, fet__node *loss, const fet__step_options *o)
+fet_status fet__step_train(fet__step *s, fet__model *m, fet__node *loss, const fet__step_options *o)
 {
     fet__node **leaves = NULL, **grads = NULL;
     fet_status st;
@@ -93,7 +93,7 @@ static fet_status build(fet__step *s, fet__model *m, const fet__step_options *o)
     fet__output(s->graph, "loss", loss);
     FET_TRY(fet__graph_status(s->graph));
     if (o->optimizer)
-        FET_TRY(add_update(s, m, loss, o));
+        FET_TRY(fet__step_train(s, m, loss, o));
 done:
     return st;
 }

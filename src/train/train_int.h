@@ -18,6 +18,10 @@ typedef struct fet__run_state {
     char *alive; /* '1' for each trained tensor that has had a gradient; fet__alloc'ed */
 } fet__run_state;
 
+/* ---- step.c --------------------------------------------------------------------------------------------------------- */
+/* Gradients of what trains and the optimiser's update into s->graph; fills the lists of trained tensors. */
+fet_status fet__step_train(fet__step *s, fet__model *m, fet__node *loss, const fet__step_options *o);
+
 /* ---- checkpoint.c ------------------------------------------------------------------------------------------------- */
 /* state.safetensors: trained tensors as param.NAME, optimiser states by their names, the rest as JSON metadata. Atomic. */
 fet_status fet__checkpoint_write(const char *path, const fet__model *m, const fet__run_state *s);
@@ -26,6 +30,10 @@ fet_status fet__checkpoint_read(const char *path, fet__model *m, fet__run_state 
 /* Only the JSON part (the budget and batch are needed before the program is built). */
 fet_status fet__checkpoint_peek(const char *path, fet__run_state *s);
 void fet__run_state_fini(fet__run_state *s);
+/* The same for runs with a state of their own: the store's trained tensors and states with `text` as metadata fettle.state. Reading: the
+ * store may be NULL; *text (caller frees) may be. */
+fet_status fet__state_write(const char *path, const fet__params *store, const char *text);
+fet_status fet__state_read(const char *path, fet__params *store, char **text);
 
 /* ---- average.c ---------------------------------------------------------------------------------------------------- */
 #define FET__STATE_NAME 512
