@@ -11,6 +11,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"data.ckpt", parity_ckpt_malicious, "ckpt/malicious"},
                                     {"data.ckpt", parity_ckpt_valid, "ckpt/valid"},
                                     {"data.decode", parity_decode, NULL},
+                                    {"spcl.preprocess", parity_spcl_preprocess, NULL},
                                     {"data.images_bad", parity_images_bad, "images/bad"},
                                     {"data.lr_schedules", parity_lr_schedules, NULL},
                                     {"data.metrics_class", parity_metrics_class, NULL},

@@ -11,7 +11,7 @@ endforeach()
 target_link_libraries(parity PRIVATE fettle_flags PkgConfig::JANSSON)
 
 # Every kind that is done. A kind is added here together with its line in kinds.c.
-set(parity_done data.augment_blur data.augment_color data.augment_geom data.augment_levels data.augment_mix
+set(parity_done data.augment_blur data.augment_color data.augment_geom data.augment_levels data.augment_mix spcl.preprocess
   data.decode data.resize data.images_bad data.metrics_class data.optim_given_grads data.optim_clip_ema data.optim_toy
   data.lr_schedules hydra.linear hydra.lr_schedule hydra.vit_base hydra.vit_hydra_both hydra.vit_hydra_train hydra.vit_lora_qv hydra.vit_jax hydra.peft_lora hydra.clip_visual_hydra_mlp mona.swin_plain
   spcl.jaccard spcl.memory spcl.pseudo_labels spcl.ranking spcl.ranking_ties mona.relpos_mask mona.resize_pool

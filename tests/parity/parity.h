@@ -54,6 +54,7 @@ fet_status parity_augment_color(parity_case *c);
 fet_status parity_augment_geom(parity_case *c);
 fet_status parity_augment_levels(parity_case *c);
 fet_status parity_augment_mix(parity_case *c);
+fet_status parity_spcl_preprocess(parity_case *c);
 fet_status parity_decode(parity_case *c);
 fet_status parity_resize(parity_case *c);
 fet_status parity_images_bad(parity_case *c);
