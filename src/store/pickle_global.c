@@ -36,6 +36,8 @@ static const row known[] = {
     {"collections", "Counter", FET__PK_MAKE_DICT, -1},
     {"collections", "defaultdict", FET__PK_MAKE_DEFAULTDICT, -1},
     {"copyreg", "_reconstructor", FET__PK_MAKE_OBJECT, -1},
+    {"numpy.core.multiarray", "_reconstruct", FET__PK_MAKE_OBJECT, -1},
+    {"numpy._core.multiarray", "_reconstruct", FET__PK_MAKE_OBJECT, -1},
     {"_codecs", "encode", FET__PK_ENCODE, -1},
     {"numpy", "dtype", FET__PK_NUMPY_TYPE, -1},
     {"numpy.core.multiarray", "scalar", FET__PK_NUMPY_SCALAR, -1},

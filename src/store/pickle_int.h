@@ -21,7 +21,7 @@ typedef enum fet__pk_action {
     FET__PK_MAKE_DICT, /* dict, OrderedDict, Counter */
     FET__PK_MAKE_DEFAULTDICT,
     FET__PK_MAKE_BYTES,
-    FET__PK_MAKE_OBJECT, /* copyreg._reconstructor: an instance of its first argument */
+    FET__PK_MAKE_OBJECT, /* copyreg._reconstructor and the like: an instance of the first argument */
     FET__PK_ENCODE,      /* _codecs.encode: how protocols 0 to 2 write bytes */
     FET__PK_NUMPY_SCALAR,
     FET__PK_NUMPY_TYPE, /* numpy.dtype */

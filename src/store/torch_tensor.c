@@ -140,6 +140,20 @@ static fet_status choose_dtype(fet__pickle *m, fet__torch_tensor *t, const fet__
     return FET_OK;
 }
 
+/* What the stored values do not say: {'neg': True} means that they are the negated ones. */
+static fet_status check_metadata(fet__pickle *m, const fet__pk *metadata)
+{
+    if (metadata->kind != FET__PK_NONE && metadata->kind != FET__PK_DICT)
+        return FET__PK_BAD(m, "the metadata of a tensor is a %s", fet__pk_kind_name(metadata));
+    for (uint32_t i = 1; metadata->kind == FET__PK_DICT && i < metadata->count; i += 2) {
+        const fet__pk *v = metadata->as.items[i];
+        if (v->kind != FET__PK_BOOL || v->as.integer)
+            return FET__PK_FAIL(m, "unsupported", "a tensor whose values are marked as %s",
+                                "negated or conjugated; in PyTorch, save tensor.resolve_neg()");
+    }
+    return FET_OK;
+}
+
 /* (storage, offset, size, stride[, requires_grad, hooks[, dtype][, metadata]]) */
 static fet_status rebuild_tensor(fet__pickle *m, fet__pk **out, fet__pk_action action, fet__pk *const *args,
                                  size_t count)
@@ -160,6 +174,8 @@ static fet_status rebuild_tensor(fet__pickle *m, fet__pk **out, fet__pk_action a
     FET_TRY(choose_dtype(m, t, action == FET__PK_REBUILD_V3 ? args[6] : NULL));
     FET_TRY(read_geometry(m, t, args));
     FET_TRY(check_extent(m, t));
+    if (count > 6 + (action == FET__PK_REBUILD_V3))
+        FET_TRY(check_metadata(m, args[count - 1]));
     FET_TRY(fet__pk_keep(m, out, fet__pk_new(m, FET__PK_TENSOR)));
     (*out)->as.tensor = t;
 done:

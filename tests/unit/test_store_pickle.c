@@ -303,6 +303,10 @@ static void tensors(void **state)
     REFUSES(V2("\x00", "K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01",
                "K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01") ".",
             "unsupported");
+#define MARKED(bit)                                                                                                    \
+    "ctorch._utils\n_rebuild_tensor_v2\n(" STORAGE "K\x00(K\x02t(K\x01t\x89N}X\x03\x00\x00\x00neg" bit "stR."
+    EXPECT(MARKED("\x89"), ":f32[2];");
+    REFUSES(MARKED("\x88"), "unsupported");
     REFUSES("}(X\x01\x00\x00\x00"
             "1" V2("\x00", "K\x02", "K\x01") "K\x01" V2("\x00", "K\x02", "K\x01") "u.",
             "duplicate tensor name");
