@@ -2,12 +2,14 @@
 #include "cli/cli.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static const flag flags_merge[] = {
     {"adapter", "RUN|FILE", NULL, "trained adapter to merge", false},
     {"out", "FILE", NULL, "merged model to write; nothing is written when the check does not hold", true},
     {"check", "DATA", "8 seeded random images", "data set whose validation images are compared before and after",
      false},
+    {"force", NULL, "off", "replace --out where it exists", false},
     {"tolerance", "X", "1e-5", "largest difference, as a share of the largest output", false},
     FLAG_END};
 
@@ -73,6 +75,8 @@ static int run(args *a)
 
     if (status < 0 && !args_real(a, "tolerance", 1e-12, 1, 1e-5, &tolerance))
         status = EXIT_USAGE;
+    if (status < 0 && !args_switch(a, "force") && o.out && access(o.out, F_OK) == 0)
+        status = usage_error(a, "%s exists already; --force replaces it", shown(o.out));
     if (status < 0)
         status = open_model(a, &o, &m);
     if (status < 0)

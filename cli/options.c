@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODEL_HELP "checkpoint (.safetensors), RUN that holds a model, or none (random weights; needs --arch)"
+#define MODEL_HELP                                                                                                     \
+    "checkpoint (.safetensors .pth .pt .bin .th .npz, hub folder), RUN that holds a model, or none (random weights; "  \
+    "needs --arch)"
 const flag flags_model_required[] = {{"model", "MODEL", NULL, MODEL_HELP, true}, FLAG_END};
 const flag flags_model[] = {
     {"arch", "NAME[:key=value,...]", "recognised",
@@ -15,8 +17,10 @@ const flag flags_model[] = {
     {"crop-pct", "X", "the file's or the family's",
      "share that the centre crop keeps; 0: resize to the exact size, no crop", true},
     {"image", "N", "the model's", "input height and width in pixels; a position embedding is resampled", true},
+    {"weights", "NAME", "the plain ones", "which of several networks in the checkpoint, such as model_ema", true},
     FLAG_END};
-const flag flags_adapter[] = {{"adapter", "RUN|FILE", "", "trained adapter to attach", false}, FLAG_END};
+const flag flags_adapter[] = {
+    {"adapter", "RUN|FILE", "", "trained adapter to attach, or a LoRA folder of Hugging Face's PEFT", false}, FLAG_END};
 const flag flags_data[] = {{"data", "DATA", NULL, "image folder (train/ val/ test/ or CLASS/ folders) or .csv", true},
                            FLAG_END};
 const flag flags_decoding[] = {

@@ -24,17 +24,20 @@ typedef struct fet_model_options {
     const char *interpolation; /* nearest box bilinear hamming bicubic lanczos; NULL: the file's, else the family's */
     double crop_pct; /* in (0, 1]; 0: the file's, else the family's; < 0: resize to the exact size without cropping */
     int image;       /* input height and width in pixels; 0: the model's own. A position embedding is resampled */
-    int classes;     /* with path "none": size of the head; 0: 1000 */
-    uint64_t seed;   /* initial values with path "none" */
+    const char *weights; /* which of several networks in a checkpoint: "model_ema"; NULL: the plain weights */
+    int classes;         /* with path "none": size of the head; 0: 1000 */
+    uint64_t seed;       /* initial values with path "none" */
 } fet_model_options;
 
-/* Open a checkpoint (.safetensors), a RUN folder that holds model.safetensors, or "none" (random weights; needs options->arch).
+/* Open a checkpoint (safetensors, PyTorch, npz; timm's, torchvision's, Hugging Face's, OpenAI's, Google's or Microsoft's names), a RUN folder
+ * that holds model.safetensors, a folder of the Hugging Face hub, or "none" (random weights; needs options->arch).
  * `options` may be NULL. On success the caller owns *out (fet_model_close); on failure *out is NULL. What was assumed, unused or missing is
  * told through the log function. FET_E_FORMAT, FET_E_IO, FET_E_ARG. */
 FET_API fet_status fet_model_open(fet_model **out, const char *path, const fet_model_options *options);
 FET_API void fet_model_close(fet_model *m); /* accepts NULL */
 
-/* Attach a trained adapter from a RUN folder or an adapter file. Refuses one that was trained on another model (fingerprint), naming both. */
+/* Attach a trained adapter from a RUN folder, an adapter file, or a LoRA folder of Hugging Face's PEFT. Refuses one of fettle's that
+ * was trained on another model (fingerprint), naming both. */
 FET_API fet_status fet_model_attach(fet_model *m, const char *path);
 
 /* Borrowed texts, valid until the model changes or closes. */
@@ -70,12 +73,19 @@ typedef struct fet_merge_report {
  * does not merge (the reason is told) or none is attached. `report` is filled also with FET_E_VERIFY. */
 FET_API fet_status fet_model_merge(fet_model *m, const fet_merge_options *options, fet_merge_report *report);
 
-/* JSON text about any readable checkpoint: tensors, metadata, architecture, parameters, FLOPs an image, adapter sites. Caller frees with
- * fet_free. */
+/* JSON text about any readable checkpoint: architecture, whose names it has, parameters, FLOPs an image, classes, preprocessing, adapter sites,
+ * metadata, tensors; why there is no architecture where it is no model. Caller frees with fet_free. */
 FET_API fet_status fet_inspect(char **json, const char *path, const char *arch);
 
-/* Rewrite a readable checkpoint as safetensors: names and metadata kept. */
-FET_API fet_status fet_convert(const char *in, const char *out);
+typedef struct fet_convert_options {
+    int force; /* not 0: an existing `out` is replaced */
+    int peft;  /* not 0: `in` is a RUN or file with a lora adapter, `out` a folder as Hugging Face's PEFT writes it */
+    const char *model;   /* with peft: the base model whose layer names are written; NULL: fettle's, which are timm's */
+    const char *weights; /* which container of a checkpoint ("model_ema"); NULL: the plain weights */
+} fet_convert_options;
+/* Rewrite a readable checkpoint as safetensors: names and metadata kept; of a container (state_dict, model, ...) its contents. FET_E_ARG when
+ * `out` exists and force is 0. `options` may be NULL. */
+FET_API fet_status fet_convert(const char *in, const char *out, const fet_convert_options *options);
 
 /* Free what this library handed out as caller-owned text. */
 FET_API void fet_free(void *p);

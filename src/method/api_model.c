@@ -48,6 +48,7 @@ fet_status fet__model_options_from(fet__model_options *out, const fet_model_opti
                                 .std = o->std,
                                 .interpolation = o->interpolation,
                                 .image = o->image,
+                                .weights = o->weights,
                                 .seed = seed};
     if (!out->mean && o->mean_text) {
         FET_TRY(parse_three(o->mean_text, "mean", values));

@@ -71,6 +71,7 @@ static const key keys[] = {
     {.name = "memory", .kind = BYTES, .offset = AT(memory), .low = 1, .high = 9e18},
     {.name = "check-finite", .kind = SWITCH, .offset = AT(check_finite)},
     {.name = "arch", .kind = TEXT, .offset = AT(model_options.arch)},
+    {.name = "weights", .kind = TEXT, .offset = AT(model_options.weights)},
     {.name = "mean", .kind = TEXT, .offset = AT(model_options.mean_text)},
     {.name = "std", .kind = TEXT, .offset = AT(model_options.std_text)},
     {.name = "interpolation",

@@ -71,7 +71,9 @@ typedef struct fet__model {
     fet__input_spec input;
     bool ignore_exif;   /* of the pictures that it is given */
     int64_t max_pixels; /* 0: the data layer's limit */
-    int class_count;    /* names known; 0 or arch.classes */
+    const char *names_of;   /* whose names the file had: "Hugging Face ViT"; NULL: ours */
+    const char *input_from; /* where `input` was read; NULL: it is what is usual for that family */
+    int class_count;        /* names known; 0 or arch.classes */
     char **classes;
     char *path; /* where it came from; "none" when initialised at random */
     uint64_t seed;

@@ -303,8 +303,12 @@ static void take_input(fet__model *m, const opened *o)
 {
     const fet__arch_hints *h = &o->import.hints;
 
-    if (m->input.height > 0)
+    m->names_of = h->source;
+    m->input_from = h->input_source;
+    if (m->input.height > 0) {
+        m->input_from = "its metadata";
         return;
+    }
     m->input = m->arch.input;
     if (!h->has_input)
         return;

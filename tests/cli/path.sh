@@ -82,8 +82,25 @@ prints "memory in all"
 
 run 0 convert m_lora.safetensors copy.safetensors --json
 json out:text
+run 2 convert m_lora.safetensors copy.safetensors
+says "copy.safetensors exists already"
+run 0 convert m_lora.safetensors copy.safetensors --force
+run 2 merge --model base --adapter t_lora --out copy.safetensors
+says "copy.safetensors exists already"
 run 0 eval --model copy.safetensors --data shapes/sketch --json
 same "loss of the copy" "$(value loss)" "$("$FETTLE" eval --model m_lora.safetensors --data shapes/sketch --json | "$JSON_CHECK" -v loss)"
+
+# A lora as others write it: the same results from the folder.
+run 0 convert --peft t_lora lora_folder
+run 0 eval --model base --adapter lora_folder --data shapes/sketch --json
+same "loss of the adapter from its folder, five digits" "$(value loss | cut -c1-7)" \
+    "$("$FETTLE" eval --model base --adapter t_lora --data shapes/sketch --json | "$JSON_CHECK" -v loss | cut -c1-7)"
+run 0 inspect lora_folder
+prints "adapter (PEFT)" "lora_A"
+run 2 convert --peft t_hydra_dropout_0.1 other_folder
+says "PEFT has no form for adapter 'hydra'"
+run 0 inspect base --all
+prints "architecture" "names in the file" "normalisation" "attn.qkv" "blocks.1.mlp.fc2.bias"
 
 # Another image size resamples the position embedding; half of the classes make a new head.
 run 0 tune --model base --data shapes/flat --adapter lora --classes disc,ring --image 48 --steps 2 --batch 8 --out half

@@ -24,7 +24,7 @@ says "the nearest is 'data synth'"
 
 # help_of COMMAND FLAG...: --help shows each flag, an example, and no flag that the parser does not know.
 common="threads seed memory dtype json quiet help"
-model="model arch mean std interpolation crop-pct image"
+model="model arch weights mean std interpolation crop-pct image"
 decoding="max-pixels no-exif"
 reading="val-fraction split-seed classes class-order max-pixels no-exif"
 training="epochs steps batch lr wd optimizer momentum nesterov amsgrad no-decay-1d no-decay schedule warmup lr-min warmup-start
@@ -52,10 +52,10 @@ help_of train $model data out resume $training $reading
 help_of eval $model data adapter split batch $reading
 help_of predict $model adapter $decoding
 help_of embed $model data adapter out $reading
-help_of merge $model adapter out check tolerance $decoding
+help_of merge $model adapter out check tolerance $decoding force $decoding
 help_of plan $model adapter data batch mode steps optimizer clip drop-path ema augment recipe
-help_of inspect arch
-help_of convert
+help_of inspect arch all
+help_of convert force weights peft model
 help_of list
 help_of "data synth" out classes domains per-class val-per-class size first-class
 help_of "data preview" data out augment image interpolation crop-pct images count $reading

@@ -81,7 +81,7 @@ static void absent_arguments_are_refused(void **state)
     assert_int_equal(fet_tune(NULL, &result), FET_E_ARG);
     assert_int_equal(fet_embed(m, NULL, NULL, "x", NULL), FET_E_ARG);
     assert_int_equal(fet_inspect(&text, NULL, NULL), FET_E_ARG);
-    assert_int_equal(fet_convert("x", NULL), FET_E_ARG);
+    assert_int_equal(fet_convert("x", NULL, NULL), FET_E_ARG);
     assert_int_equal(fet_list(&text, "birds"), FET_E_ARG);
     assert_int_equal(fet_bench(NULL, NULL, NULL), FET_E_ARG);
     assert_int_equal(fet_bench_peak(&peak, NULL), FET_E_ARG);
