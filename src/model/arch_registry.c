@@ -3,13 +3,9 @@
 
 #include <string.h>
 
-const fet__arch_class *const fet__arch_classes[] = {&fet__arch_vit,
-                                                    &fet__arch_swin,
-                                                    &fet__arch_resnet,
-                                                    &fet__arch_resnet_cifar,
-                                                    &fet__arch_densenet,
-                                                    &fet__arch_quadranet,
-                                                    NULL};
+const fet__arch_class *const fet__arch_classes[] = {
+    &fet__arch_vit,      &fet__arch_swin,      &fet__arch_resnet,   &fet__arch_resnet_cifar,
+    &fet__arch_densenet, &fet__arch_quadranet, &fet__arch_convnext, NULL};
 
 static fet_status unknown_name(const char *name)
 {

@@ -7,6 +7,7 @@
 extern const fet__arch_class fet__arch_resnet;       /* resnet.c */
 extern const fet__arch_class fet__arch_resnet_cifar; /* resnet_cifar.c */
 extern const fet__arch_class fet__arch_densenet;     /* densenet.c */
+extern const fet__arch_class fet__arch_convnext;     /* convnext.c */
 extern const fet__arch_class fet__arch_quadranet;    /* quadranet.c */
 extern const fet__arch_class fet__arch_vit;          /* vit.c */
 extern const fet__arch_class fet__arch_swin;         /* swin.c */

@@ -62,6 +62,12 @@ fet__node *fet__parameter_at(fet__build *b, const char *name, fet__shape shape, 
     if (!b->may_initialise && b->fresh == 0)
         return fet__graph_fail(b->g, FET_E_FORMAT, "tensor %s %s is missing from the checkpoint", name,
                                fet__shape_text(&shape));
+    if (b->shapes_only) {
+        static const double nothing; /* never read */
+        if (fet__params_add_borrowed(b->store, &p, name, FET_F32, shape, FET__PARAM, &nothing) != FET_OK)
+            return fet__graph_fail(b->g, FET_E_NOMEM, "no memory for %s", name);
+        return leaf_in_build_type(b, p);
+    }
     if (fet__params_add(b->store, &p, name, b->dtype == FET_F64 ? FET_F64 : FET_F32, shape, FET__PARAM) != FET_OK)
         return fet__graph_fail(b->g, FET_E_NOMEM, "no memory for %s %s", name, fet__shape_text(&shape));
     p->adapter = b->adapter_scope;

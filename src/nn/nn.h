@@ -70,6 +70,7 @@ struct fet__build {
     bool train;              /* dropout and drop path are on */
     bool
         may_initialise; /* false: a parameter that the store lacks is an error, but inside fet__build_fresh_begin/end */
+    bool shapes_only;   /* parameters are made without values: for counting, never for running */
     uint64_t seed;      /* of initial values and of dropout */
     fet_dtype dtype;    /* of activations: FET_F32, or FET_F64 in the reference path (parameters are then cast) */
     fet__node *step;    /* i32 scalar: the step number for random streams; needed when train */

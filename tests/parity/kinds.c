@@ -71,5 +71,5 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     /* not checked yet */
                                     {"hydra.peft_lora", parity_peft_lora, "peft_lora"},
                                     {"hydra.vit_jax", parity_vit_jax, "vit_base_jax.npz"},
-                                    {"quadranet.models", NULL, "quadranet/models.json"},
+                                    {"quadranet.models", parity_quadranet_models, "quadranet/models.json"},
                                     {0}};

@@ -115,5 +115,6 @@ fet_status parity_study_convblock(parity_case *c);
 fet_status parity_study_convnext(parity_case *c);
 fet_status parity_study_horblock(parity_case *c);
 fet_status parity_study_skipblock(parity_case *c);
+fet_status parity_quadranet_models(parity_case *c);
 
 #endif
