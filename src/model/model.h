@@ -115,4 +115,19 @@ fet_status fet__model_save_adapter(fet__model *m, const char *path, const fet__m
 fet_status fet__model_merge(fet__model *m, fet__text *merged);
 int64_t fet__model_parameters(const fet__model *m, bool trainable_only);
 
+/* ---- encoder.c: a model that gives features for retrieval ------------------------------------------------------- */
+typedef struct fet__encoder_options {
+    int last_stride;  /* of a residual network: 1 or 2; 0: as it is */
+    const char *pool; /* "mean", "gem"; NULL: as it is */
+    enum {
+        FET__DOMAINS_KEEP,
+        FET__DOMAINS_TWO,    /* norms of two domains; plain ones are copied to both */
+        FET__DOMAINS_TARGET, /* plain norms; of two the target's */
+        FET__DOMAINS_SOURCE  /* plain norms; of two the source's */
+    } domains;
+} fet__encoder_options;
+/* Takes the head away and gives a residual network (torchvision's family) the batch norm behind its pooling, if it has none, and the rest as
+ * the options say. Features are not yet of unit length. */
+fet_status fet__model_encoder(fet__model *m, const fet__encoder_options *o);
+
 #endif
