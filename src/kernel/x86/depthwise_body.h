@@ -7,8 +7,10 @@
 typedef struct strip_job {
     const float *x, *w;
     float *y;
-    int64_t rows, x_row, y_row; /* output rows, and from one to the next */
-    int64_t taps[2], pitch;     /* taps; from one packed row to the next */
+    int64_t rows, y_row;    /* output rows, and from one to the next */
+    int64_t taps[2], pitch; /* taps; from one packed row to the next */
+    int64_t step;           /* packed rows from one output row to the next */
+    row_range inside;       /* packed rows that count, from x on */
     int64_t y_step;
     int columns, lanes; /* that are written */
 } strip_job;
@@ -46,14 +48,16 @@ INLINE void add_any(vf *sum, const float *x, const float *w, const int strip, co
 INLINE void run_strip(const strip_job *s, const int strip, const int step, const int taps)
 {
     for (int64_t row = 0; row < s->rows; row++) {
-        const float *x = s->x + row * s->x_row, *w = s->w;
+        int64_t first = larger_of(0, s->inside.first - row * s->step);
+        int64_t end = smaller_of(s->taps[0], s->inside.end - row * s->step);
+        const float *x = s->x + (row * s->step + first) * s->pitch, *w = s->w + first * s->taps[1] * LINE;
         float *y = s->y + row * s->y_row;
         vf sum[FET__DEPTHWISE_STRIP];
 
 #pragma GCC unroll 14
         for (int r = 0; r < strip; r++)
             sum[r] = v_zero();
-        for (int64_t ky = 0; ky < s->taps[0]; ky++, x += s->pitch, w += s->taps[1] * LINE) {
+        for (int64_t ky = first; ky < end; ky++, x += s->pitch, w += s->taps[1] * LINE) {
             if (taps)
                 add_known(sum, x, w, strip, taps);
             else
@@ -81,8 +85,8 @@ typedef void strip_fn(const strip_job *s);
     }
 #define WIDTH(strip)                                                                                                   \
     STRIP(strip, 1, 0)                                                                                                 \
-    STRIP(strip, 1, 1) STRIP(strip, 1, 2) STRIP(strip, 1, 3) STRIP(strip, 1, 4) STRIP(strip, 1, 5) STRIP(strip, 1, 7)  \
-        STRIP(strip, 2, 0)
+    STRIP(strip, 1, 1)                                                                                                 \
+    STRIP(strip, 1, 2) STRIP(strip, 1, 3) STRIP(strip, 1, 4) STRIP(strip, 1, 5) STRIP(strip, 1, 7) STRIP(strip, 2, 0)
 #define ROW(strip)                                                                                                     \
     {                                                                                                                  \
         strip, strip_##strip##_2_0,                                                                                    \
@@ -133,7 +137,7 @@ static const strip_width *width_for(int64_t n)
 
 /* A pass over a packed tile. */
 static void run_pass(const fet__depthwise_plan *d, const fet__depthwise_pass *pass, const tile_place *t,
-                     const float *packed, int64_t pitch, const float *weights, float *y)
+                     const float *packed, int64_t pitch, row_range inside, const float *weights, float *y)
 {
     int64_t rows = smaller_of(d->tile[0], pass->count[0] - t->at[0]);
     int64_t columns = smaller_of(d->tile[1], pass->count[1] - t->at[1]);
@@ -153,10 +157,11 @@ static void run_pass(const fet__depthwise_plan *d, const fet__depthwise_pass *pa
                            .w = weights + pass->weights * LINE + lane,
                            .y = y + at * d->out_step[1] * pixel + t->line * LINE + lane,
                            .rows = rows,
-                           .x_row = d->step[0] * pitch * LINE,
                            .y_row = d->out_step[0] * line,
                            .taps = {pass->taps[0], pass->taps[1]},
                            .pitch = pitch * LINE,
+                           .step = d->step[0],
+                           .inside = {inside.first - pass->in_at[0], inside.end - pass->in_at[0]},
                            .y_step = d->out_step[1] * pixel,
                            .columns = (int)smaller_of(width->columns, columns - at),
                            .lanes = (int)smaller_of(VL, d->channels - t->line * LINE - lane)};
@@ -188,17 +193,20 @@ static void run_unit(const fet__depthwise_plan *d, float *slice, const float *we
 {
     tile_place t = place_of(d, unit / d->groups, unit % d->groups);
     int64_t at[2], rows = (d->tile[0] - 1) * d->step[0] + d->reach[0], pitch, lines = t.lines;
+    row_range inside;
 
     /* The last strip may reach over the tile's edge by less than its width. */
     pitch = (fet__round_up(d->tile[1], width_for(d->tile[1])->columns) - 1) * d->step[1] + d->reach[1];
     for (int i = 0; i < 2; i++)
         at[i] = d->origin[i] + t.at[i] * d->step[i];
-    pack_tile(slice, d->plane, x + t.image * d->from[0] * d->from[1] * d->channels, d->from, at, rows, pitch, d, &t);
+    inside = pack_tile(slice, d->plane, x + t.image * d->from[0] * d->from[1] * d->channels, d->from, at, rows, pitch,
+                       d, &t);
     y += t.image * d->to[0] * d->to[1] * d->channels;
     t.lines = 1;
     for (int64_t l = 0; l < lines; l++, t.line++)
         for (int64_t i = 0; i < d->pass_count; i++)
-            run_pass(d, &d->pass[i], &t, slice + l * d->plane, pitch, weights + t.line * d->tap_count * LINE, y);
+            run_pass(d, &d->pass[i], &t, slice + l * d->plane, pitch, inside, weights + t.line * d->tap_count * LINE,
+                     y);
 }
 
 /* conv2d and conv2d_dx: the plan tells them apart. */

@@ -4,18 +4,88 @@
 
 /* Most taps whose sums fit into the registers. */
 #define SUMS_MOST (VL == 16 ? 28 : 14)
+#define COLUMNS_MOST 4
+#define ROWS_MOST 4
+#define REGISTERS (VL == 16 ? 32 : 16)
+
+/* Pixels of dy that find room beside the sums and one packed value. */
+INLINE int columns_beside(int sums)
+{
+    int room = REGISTERS - 1 - sums;
+
+    return room >= 4 ? 4 : room >= 2 ? 2 : 1;
+}
 
 typedef struct block_job {
     const float *x, *dy;
-    float *sum;                    /* [rows of the kernel][kernel columns][16] */
-    int64_t rows, columns;         /* of dy */
-    int64_t x_row, dy_row, x_step; /* from one to the next; x_step for a column of dy */
-    int64_t pitch, sum_row;        /* from one row of taps to the next */
+    float *sum;             /* [rows of the kernel][kernel columns][16] */
+    int64_t rows, columns;  /* of dy */
+    int64_t step;           /* packed rows from one row of dy to the next */
+    row_range inside;       /* packed rows that count, from x on */
+    int64_t pitch, sum_row; /* from one row of taps to the next */
     bool add;
 } block_job;
 
-/* down and across are constants at every call. */
-INLINE void run_block(const block_job *b, const int down, const int across)
+/* One packed value against the pixels of dy that it meets. */
+INLINE void add_value(vf *sum, vf v, const vf *g, int j, const int across, const int columns, const int step)
+{
+#pragma GCC unroll 4
+    for (int c = 0; c < columns; c++)
+        if (j - c * step >= 0 && j - c * step < across)
+            sum[j - c * step] = v_fma(v, g[c], sum[j - c * step]);
+}
+
+/* `columns` pixels of dy at once: a packed value is read once for all of them. All but the addresses and the range are constants at
+ * every call. Rows of taps outside the range are left out, unless the range is known to hold all: then rows take turns, so that a
+ * sum's multiply-adds lie far enough apart not to wait for each other. */
+INLINE void add_columns(vf *sum, const float *x, const float *dy, int64_t pitch, const int down, const int across,
+                        const int columns, const int step, const bool all, row_range rows)
+{
+    const int values = across + (columns - 1) * step;
+    vf g[COLUMNS_MOST];
+    const float *row[ROWS_MOST];
+
+#pragma GCC unroll 4
+    for (int c = 0; c < columns; c++)
+        g[c] = v_load(dy + c * LINE);
+#pragma GCC unroll 7
+    for (int i = 0; i < down; i++) {
+        row[i] = x + i * pitch;
+        __asm__("" : "+r"(row[i])); /* else the compiler keeps a register for every i * pitch + j */
+    }
+    if (all) {
+#pragma GCC unroll 16
+        for (int j = 0; j < values; j++)
+#pragma GCC unroll 7
+            for (int i = 0; i < down; i++)
+                add_value(sum + i * across, v_load(row[i] + j * LINE), g, j, across, columns, step);
+        return;
+    }
+#pragma GCC unroll 7
+    for (int i = 0; i < down; i++) {
+        if (i < rows.first || i >= rows.end)
+            continue;
+#pragma GCC unroll 16
+        for (int j = 0; j < values; j++)
+            add_value(sum + i * across, v_load(row[i] + j * LINE), g, j, across, columns, step);
+    }
+}
+
+INLINE void add_row(vf *sum, const block_job *b, int64_t row, const int down, const int across, const int step,
+                    const bool all, row_range rows)
+{
+    const int columns = columns_beside(down * across);
+    const float *x = b->x + row * b->step * b->pitch, *dy = b->dy + row * b->columns * LINE;
+    int64_t n = b->columns;
+
+    for (; n >= columns; n -= columns, x += columns * step * LINE, dy += columns * LINE)
+        add_columns(sum, x, dy, b->pitch, down, across, columns, step, all, rows);
+    for (; n > 0; n--, x += step * LINE, dy += LINE)
+        add_columns(sum, x, dy, b->pitch, down, across, 1, step, all, rows);
+}
+
+/* down, across and step are constants at every call. */
+INLINE void run_block(const block_job *b, const int down, const int across, const int step)
 {
     vf sum[SUMS_MOST];
 
@@ -23,17 +93,12 @@ INLINE void run_block(const block_job *b, const int down, const int across)
     for (int i = 0; i < down * across; i++)
         sum[i] = v_zero();
     for (int64_t row = 0; row < b->rows; row++) {
-        const float *x = b->x + row * b->x_row, *dy = b->dy + row * b->dy_row;
+        row_range rows = {b->inside.first - row * b->step, b->inside.end - row * b->step};
 
-        for (int64_t n = b->columns; n > 0; n--, x += b->x_step, dy += LINE) {
-            vf g = v_load(dy);
-
-#pragma GCC unroll 7
-            for (int i = 0; i < down; i++)
-#pragma GCC unroll 7
-                for (int j = 0; j < across; j++)
-                    sum[i * across + j] = v_fma(v_load(x + i * b->pitch + j * LINE), g, sum[i * across + j]);
-        }
+        if (rows.first <= 0 && rows.end >= down)
+            add_row(sum, b, row, down, across, step, true, rows);
+        else if (rows.first < down && rows.end > 0)
+            add_row(sum, b, row, down, across, step, false, rows);
     }
 #pragma GCC unroll 7
     for (int i = 0; i < down; i++)
@@ -48,9 +113,20 @@ INLINE void run_block(const block_job *b, const int down, const int across)
 typedef void block_fn(const block_job *b);
 
 #define BLOCK(down, across)                                                                                            \
-    static void block_##down##_##across(const block_job *b)                                                            \
+    static void block_##down##_##across##_1(const block_job *b)                                                        \
     {                                                                                                                  \
-        run_block(b, down, across);                                                                                    \
+        run_block(b, down, across, 1);                                                                                 \
+    }                                                                                                                  \
+    static void block_##down##_##across##_2(const block_job *b)                                                        \
+    {                                                                                                                  \
+        run_block(b, down, across, 2);                                                                                 \
+    }
+#define SHAPE(down, across)                                                                                            \
+    {                                                                                                                  \
+        down, across,                                                                                                  \
+        {                                                                                                              \
+            block_##down##_##across##_1, block_##down##_##across##_2                                                   \
+        }                                                                                                              \
     }
 
 BLOCK(1, 1)
@@ -71,19 +147,18 @@ BLOCK(4, 7)
 /* Rows of taps are taken `down` at a time, columns `across`; of what is left the next entry takes its part. */
 typedef struct block_shape {
     int64_t down, across;
-    block_fn *fn;
+    block_fn *fn[FET__DEPTHWISE_STRIDE]; /* by the step of columns, less one */
 } block_shape;
 
 static const block_shape block_shapes[] = {
 #if VL == 16
-    {4, 7, block_4_7}, {3, 7, block_3_7},
+    SHAPE(4, 7), SHAPE(3, 7),
 #endif
-    {2, 7, block_2_7}, {1, 7, block_1_7},
+    SHAPE(2, 7), SHAPE(1, 7),
 #if VL == 16
-    {3, 5, block_3_5},
+    SHAPE(3, 5),
 #endif
-    {2, 5, block_2_5}, {1, 5, block_1_5}, {1, 4, block_1_4}, {3, 3, block_3_3},
-    {1, 3, block_1_3}, {1, 2, block_1_2}, {1, 1, block_1_1},
+    SHAPE(2, 5), SHAPE(1, 5), SHAPE(1, 4), SHAPE(3, 3), SHAPE(1, 3), SHAPE(1, 2), SHAPE(1, 1),
 };
 
 /* The first shape that fits into what is left of the kernel, but a width that fits and leaves nothing over goes first. */
@@ -107,6 +182,7 @@ static const block_shape *shape_for(int64_t down, int64_t across)
 static void sum_tile(const fet__depthwise_plan *d, block_job b, int lane)
 {
     const float *x = b.x + lane;
+    row_range inside = b.inside;
     float *sum = b.sum + lane;
 
     b.dy += lane;
@@ -114,9 +190,10 @@ static void sum_tile(const fet__depthwise_plan *d, block_job b, int lane)
         for (int64_t ky = 0, down = 1; ky < d->kernel[0]; ky += down) {
             const block_shape *shape = shape_for(d->kernel[0] - ky, d->kernel[1] - kx);
 
+            b.inside = (row_range){inside.first - ky, inside.end - ky};
             b.x = x + ky * b.pitch + kx * LINE;
             b.sum = sum + ky * b.sum_row + kx * LINE;
-            shape->fn(&b);
+            shape->fn[d->step[1] - 1](&b);
             down = shape->down;
             across = shape->across;
         }
@@ -142,12 +219,10 @@ static void run_chunk(const fet__depthwise_plan *d, float *slice, const float *x
                        .columns = n[1],
                        .pitch = ((n[1] - 1) * d->step[1] + d->reach[1]) * LINE,
                        .sum_row = d->kernel[1] * LINE,
-                       .dy_row = n[1] * LINE,
-                       .x_step = d->step[1] * LINE,
+                       .step = d->step[0],
                        .add = tile > first};
-        b.x_row = d->step[0] * b.pitch;
-        pack_tile(slice, d->plane, x + t.image * d->from[0] * d->from[1] * pixel, d->from, at,
-                  (n[0] - 1) * d->step[0] + d->reach[0], b.pitch / LINE, d, &t);
+        b.inside = pack_tile(slice, d->plane, x + t.image * d->from[0] * d->from[1] * pixel, d->from, at,
+                             (n[0] - 1) * d->step[0] + d->reach[0], b.pitch / LINE, d, &t);
         pack_tile(slopes, d->other_plane, dy + t.image * d->to[0] * d->to[1] * pixel, d->to, t.at, n[0], n[1], d, &t);
         for (int64_t l = 0; l < t.lines; l++) {
             b.x = slice + l * d->plane;
