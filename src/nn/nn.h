@@ -200,6 +200,10 @@ typedef enum fet__quadratic_form {
 fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
                                   const fet__conv_options *o, fet__quadratic_form form);
 
+/* The full-rank neuron at every place: p^T W p + L p + bias of the patch p in the order (channel, row, column), zero padding
+ * kernel / 2: weight [out, n, n], linear [out, n], n = C kernel^2. An odd kernel up to 7. */
+fet__node *fet__nn_quadratic_full(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel);
+
 /* ---- quadra_block.c: QuadraNet's block and its rivals (methods/quadranet.md 2, 7) -------------------------------- */
 typedef struct fet__quadra_block {
     enum { FET__MIX_QUADRATIC, FET__MIX_CONV, FET__MIX_GATED, FET__MIX_NONE } mixer;

@@ -34,3 +34,46 @@ fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x,
         fet__leave(b);
     return y;
 }
+
+/* [B, H, W, C] -> [B, H, W, C kernel kernel], in the order (channel, row, column), zeros outside. */
+static fet__node *patches(fet__build *b, fet__node *x, int kernel)
+{
+    int64_t side = kernel / 2, h = x->shape.dim[1], w = x->shape.dim[2], c = x->shape.dim[3], area = kernel * kernel;
+    fet__node *row[63], *all, *padded = fet__pad(b->g, x, (int64_t[]){0, side, side, 0}, (int64_t[]){0, side, side, 0});
+
+    for (int r = 0; r < kernel; r++) {
+        fet__node *line = fet__slice(b->g, padded, 1, r, r + h), *place[63];
+        for (int k = 0; k < kernel; k++)
+            place[k] = fet__slice(b->g, line, 2, k, k + w);
+        row[r] = fet__concat(b->g, place, kernel, 3);
+    }
+    all = fet__reshape(b->g, fet__concat(b->g, row, kernel, 3), FET_SHAPE(x->shape.dim[0] * h * w, area, c));
+    return fet__reshape(b->g, fet__transpose(b->g, all, (int[]){0, 2, 1}), FET_SHAPE(x->shape.dim[0], h, w, c * area));
+}
+
+fet__node *fet__nn_quadratic_full(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel)
+{
+    const fet__init small = {FET__INIT_NORMAL, 0.02};
+    int64_t n, rows;
+    fet__node *p, *w, *y;
+
+    if (!x)
+        return NULL;
+    if (kernel % 2 == 0 || kernel > 7)
+        return fet__graph_fail(b->g, FET_E_ARG, "a full-rank quadratic convolution has an odd kernel up to 7, not %d",
+                               kernel);
+    if (*name)
+        fet__enter(b, "%s", name);
+    p = patches(b, x, kernel);
+    n = x->shape.dim[3] * kernel * kernel;
+    rows = x->shape.dim[0] * x->shape.dim[1] * x->shape.dim[2];
+    w = fet__reshape(b->g, fet__parameter(b, "weight", FET_SHAPE(out, n, n), small), FET_SHAPE(out * n, n));
+    y = fet__reshape(b->g, fet__linear_nobias(b->g, fet__reshape(b->g, p, FET_SHAPE(rows, n)), w),
+                     FET_SHAPE(rows, out, n));
+    y = fet__sum(b->g, fet__mul(b->g, y, fet__reshape(b->g, p, FET_SHAPE(rows, 1, n))), 1u << 2);
+    w = fet__parameter(b, "linear", FET_SHAPE(out, n), small);
+    p = fet__linear(b->g, p, w, fet__parameter(b, "bias", FET_SHAPE(out), (fet__init){FET__INIT_ZERO, 0}));
+    if (*name)
+        fet__leave(b);
+    return p ? fet__add(b->g, fet__reshape(b->g, y, p->shape), p) : NULL;
+}

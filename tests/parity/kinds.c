@@ -48,6 +48,8 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"mona.swin_plain", parity_swin_plain, NULL},
                                     {"quadranet.block", parity_quadra_block, NULL},
                                     {"quadranet.block_spatial_and_fc", parity_quadra_block_fc, NULL},
+                                    {"quadranet.net_adamw15", parity_quadranet_adamw, NULL},
+                                    {"quadranet.quad_type1_fullrank", parity_quad_full, NULL},
                                     {"quadranet.net_forward_backward", parity_quadranet_forward_backward, NULL},
                                     {"quadranet.quad_dw", parity_quad_dw, NULL},
                                     {"quadranet.quad_fc", parity_quad_fc, NULL},
