@@ -8,13 +8,20 @@
 
 const fet__workload fet__workloads[] = {
     {"vit-hydra", "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
-     "vit_base_patch16_224:classes=100", "hydra:at=mlp.fc2,rank=8,bias=false", false},
-    {"vit-full", "ViT-B/16 at 224, every parameter, AdamW", "vit_base_patch16_224:classes=100", "full", false},
+     "vit_base_patch16_224:classes=100", "hydra:at=mlp.fc2,rank=8,bias=false", false, NULL},
+    {"vit-full", "ViT-B/16 at 224, every parameter, AdamW", "vit_base_patch16_224:classes=100", "full", false, NULL},
     {"swin-mona", "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
-     "swin_tiny_patch4_window7_224:classes=100", "mona:dropout=0", true},
-    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false},
-    {"r20-full", "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW", "resnet20", "full", false},
-    {NULL, NULL, NULL, NULL, false}};
+     "swin_tiny_patch4_window7_224:classes=100", "mona:dropout=0", true, NULL},
+    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false, NULL},
+    {"r20-full", "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW", "resnet20", "full", false, NULL},
+    {.name = "dw",
+     .help = "one depthwise 7x7 layer, 64 channels at 56x56, with every gradient",
+     .module = &fet__bench_depthwise},
+    {.name = "mona-op",
+     .help = "one Mona module, 96 channels at 56x56, with every gradient",
+     .adapter = "mona:dropout=0",
+     .module = &fet__bench_mona},
+    {.name = NULL}};
 
 /* NULL, with the message set, when there is none of that name. */
 static const fet__workload *find(const char *name)
@@ -71,12 +78,12 @@ done:
     return st;
 }
 
-static fet_status profile_text(const fet__step *s, char **out)
+fet_status fet__bench_profile(const fet__program *p, char **out)
 {
     fet__text t = {0};
     fet_status st;
 
-    FET_TRY(fet__program_profile_print(s->program, &t));
+    FET_TRY(fet__program_profile_print(p, &t));
     *out = t.failed ? NULL : fet__strdup(t.s ? t.s : "");
     if (!*out)
         st = FET_FAIL(FET_E_NOMEM, "no memory for the profile");
@@ -85,10 +92,9 @@ done:
     return st;
 }
 
-static void fill(fet_bench_result *r, const fet__step *s, double *seconds, int count, int batch)
+void fet__bench_fill(fet_bench_result *r, const fet__program *p, int runs, double *seconds, int count, int batch)
 {
-    fet__program_info info = fet__program_describe(s->program);
-    int runs = (batch + s->part - 1) / s->part;
+    fet__program_info info = fet__program_describe(p);
     double median, flops = info.flops * runs;
 
     qsort(seconds, (size_t)count, sizeof *seconds, by_value);
@@ -127,9 +133,9 @@ static fet_status measure(const fet_bench_options *o, const fet__workload *w, fe
     FET_TRY(run_steps(&step, options.optimizer, 0, o->warmup, NULL));
     fet__program_profile(step.program, o->profile != 0);
     FET_TRY(run_steps(&step, options.optimizer, o->warmup, o->steps, seconds));
-    fill(out, &step, seconds, o->steps, o->batch);
+    fet__bench_fill(out, step.program, (o->batch + step.part - 1) / step.part, seconds, o->steps, o->batch);
     if (text && o->profile)
-        FET_TRY(profile_text(&step, text));
+        FET_TRY(fet__bench_profile(step.program, text));
 done:
     fet__text_fini(&merged);
     fet__free(seconds);
@@ -156,7 +162,9 @@ fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **t
         own.warmup > MAX_STEPS)
         return FET_FAIL(FET_E_ARG, "batch %d, steps %d or warmup %d is out of range", own.batch, own.steps, own.warmup);
     w = find(o->workload);
-    return w ? measure(&own, w, out, text) : FET_E_ARG;
+    if (!w)
+        return FET_E_ARG;
+    return w->module ? fet__bench_module(&own, w, out, text) : measure(&own, w, out, text);
 }
 
 fet_status fet_bench_peak(double *f32, double *bf16)

@@ -69,11 +69,24 @@ typedef struct fet__kept {
 } fet__kept;
 
 /* ---- bench.c -------------------------------------------------------------------------------------------------------- */
+/* What is measured when it is no model: a module on a map. */
+typedef struct fet__bench_form {
+    int64_t grid[2], channels;
+    fet__node *(*build)(fet__build *b, fet__adapter *a, fet__node *x); /* x [B, H, W, C] */
+} fet__bench_form;
 typedef struct fet__workload {
     const char *name, *help, *arch, *adapter;
     bool stays; /* the adapter's modules are part of the model in inference too, in their fused form */
+    const fet__bench_form *module; /* instead of arch */
 } fet__workload;
 extern const fet__workload fet__workloads[]; /* ended by name NULL */
+/* The result of `count` measured steps of `runs` runs each. Sorts `seconds`. */
+void fet__bench_fill(fet_bench_result *r, const fet__program *p, int runs, double *seconds, int count, int batch);
+fet_status fet__bench_profile(const fet__program *p, char **out); /* as text; caller frees */
+
+/* ---- bench_module.c ---------------------------------------------------------------------------------------------- */
+extern const fet__bench_form fet__bench_depthwise, fet__bench_mona;
+fet_status fet__bench_module(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text);
 
 /* ---- api_data.c ----------------------------------------------------------------------------------------------------- */
 /* JSON text that the caller of the library gets: a copy in our memory. Consumes `json` (a json_t). */
