@@ -2,8 +2,8 @@
 #include "cli/cli.h"
 
 static const flag flags_tune[] = {{"adapter", "NAME[:key=value,...]", NULL,
-                                   "what trains: hydra lora seqlora mona adapter adaptformer repadapter ssf bitfit "
-                                   "norm partial1 linear full (fettle list adapters)",
+                                   "what trains: hydra lora seqlora mona adapter adaptformer repadapter ssf fact "
+                                   "bitfit norm partial1 linear full (fettle list adapters)",
                                    true},
                                   {"out", "RUN", NULL, "folder to write; must not exist without --resume", true},
                                   {"resume", NULL, "off", "continue RUN with the options of its first start", true},

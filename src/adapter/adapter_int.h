@@ -15,6 +15,7 @@ extern const fet__adapter_class fet__adapter_mona;        /* mona.c; its module:
 extern const fet__adapter_class fet__adapter_adapter;     /* houlsby.c */
 extern const fet__adapter_class fet__adapter_adaptformer; /* adaptformer.c */
 extern const fet__adapter_class fet__adapter_ssf;         /* ssf.c */
+extern const fet__adapter_class fet__adapter_fact;        /* fact.c */
 extern const fet__adapter_class fet__adapter_repadapter;  /* repadapter.c */
 extern const fet__adapter_class fet__adapter_norm;        /* selection.c */
 extern const fet__adapter_class fet__adapter_partial1;    /* selection.c */

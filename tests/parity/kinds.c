@@ -27,6 +27,8 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"hydra.vit_adapter_houlsby", parity_vit_adapter_houlsby, NULL},
                                     {"hydra.vit_adapter_pfeiffer", parity_vit_adapter_pfeiffer, NULL},
                                     {"hydra.vit_adaptformer", parity_vit_adaptformer, NULL},
+                                    {"hydra.vit_fact_tk", parity_vit_fact_tk, NULL},
+                                    {"hydra.vit_fact_tt", parity_vit_fact_tt, NULL},
                                     {"hydra.vit_repadapter", parity_vit_repadapter, NULL},
                                     {"hydra.vit_ssf", parity_vit_ssf, NULL},
                                     {"hydra.vit_base", parity_vit_base, NULL},

@@ -78,6 +78,8 @@ fet_status parity_vit_adapter_houlsby(parity_case *c);
 fet_status parity_vit_adapter_pfeiffer(parity_case *c);
 fet_status parity_vit_adaptformer(parity_case *c);
 fet_status parity_vit_ssf(parity_case *c);
+fet_status parity_vit_fact_tk(parity_case *c);
+fet_status parity_vit_fact_tt(parity_case *c);
 fet_status parity_vit_repadapter(parity_case *c);
 fet_status parity_swin_mona_train(parity_case *c);
 fet_status parity_swin_lora(parity_case *c);

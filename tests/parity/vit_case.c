@@ -22,7 +22,11 @@ static void replace(char text[200], const renaming *r)
 
 const char *vit_name(const char *golden, char out[200])
 {
-    static const renaming table[] = {{".adapter_attn.conv_", ".attn.qkv.repadapter.conv_"},
+    static const renaming table[] = {{"FacTu", "fact.d48.u"},
+                                     {"FacTv", "fact.d48.v"},
+                                     {"FacTc", "fact.c"},
+                                     {"_FacTs.", ".fact.s."},
+                                     {".adapter_attn.conv_", ".attn.qkv.repadapter.conv_"},
                                      {".adapter_mlp.conv_", ".mlp.fc1.repadapter.conv_"},
                                      {"patch_embed.ssf_scale_1", "patch_embed.proj.ssf.scale"},
                                      {"patch_embed.ssf_shift_1", "patch_embed.proj.ssf.shift"},

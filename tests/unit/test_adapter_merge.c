@@ -66,6 +66,10 @@ static void before_and_after_layers(void **state)
     check(TINY, "repadapter:at=attn.proj+head,rank=3,groups=3,scale=0.7", 3);
     check(without, "repadapter:rank=2,groups=1", 4);
     check(TINY, "ssf", 1 + 2 * 6 + 1);
+    check(TINY, "fact:rank=3", 8);
+    check(TINY, "fact:rank=3,form=tk,scale=0.5", 8);
+    check(TINY, "fact:rank=2,at=blocks.1.mlp.fc2+attn.qkv", 3);
+    check(TINY, "fact:rank=2,form=tk,at=mlp.fc1", 2);
     check(TINY, "ssf:at=norm1+head", 3);
     check(without, "ssf:at=patch_embed.proj+attn.qkv", 3);
     check(TINY ",mean_pool=true,fc_norm=true,pre_norm=true", "ssf:at=*norm*", 2 * 2 + 2);
@@ -198,6 +202,8 @@ static void patterns_that_match_nothing(void **state)
     assert_refused(fet__model_attach(m, "hydra:at=norm1"), FET_E_NOMATCH, "it names a layer of another kind");
     assert_refused(fet__model_attach(m, "repadapter:at=attn.q+mlp.fc1"), FET_E_NOMATCH, "at=attn.q matches");
     assert_refused(fet__model_attach(m, "repadapter:rank=5,groups=5"), FET_E_ARG, "width 12 of blocks.0.attn.qkv");
+    assert_refused(fet__model_attach(m, "fact:form=tt,at=head"), FET_E_ARG, "head [5, 12] has no slices of form tt");
+    assert_refused(fet__model_attach(m, "fact:form=tk,at=head"), FET_E_ARG, "head [5, 12] has no slices of form tk");
     assert_refused(fet__model_attach(m, "mona:at=mlp.fc2"), FET_E_NOMATCH, "it names a layer of another kind");
     assert_non_null(strstr(fet_error_message(), "blocks.0.attn, blocks.0.mlp"));
     assert_refused(fet__model_attach(m, "adaptformer:at=attn"), FET_E_NOMATCH, "at=attn matches no place");
