@@ -404,16 +404,28 @@ static const struct {
     {"mix", NULL, read_mix},
 };
 
-static fet_status unknown_word(fet__step_text *s)
+/* The word as a whole, or what stands before its first '-': sections belong to rand. */
+static int nearest_word(const char *word)
 {
     const char *names[FET_COUNT(words)];
+    char begin[FET__STEP_TEXT];
     int near;
 
     for (size_t i = 0; i < FET_COUNT(words); i++)
         names[i] = words[i].word;
-    near = fet__nearest(s->word, names, (int)FET_COUNT(words));
+    near = fet__nearest(word, names, (int)FET_COUNT(words));
     if (near >= 0)
-        return fet__step_fail(s, s->at, "unknown word '%s'; the nearest is '%s'", fet__show(s->word), names[near]);
+        return near;
+    snprintf(begin, sizeof begin, "%.*s", (int)strcspn(word, "-"), word);
+    return fet__nearest(begin, names, (int)FET_COUNT(words));
+}
+
+static fet_status unknown_word(fet__step_text *s)
+{
+    int near = nearest_word(s->word);
+
+    if (near >= 0)
+        return fet__step_fail(s, s->at, "unknown word '%s'; the nearest is '%s'", fet__show(s->word), words[near].word);
     return fet__step_fail(s, s->at,
                           "unknown word '%s'; there are none light strong rrc crop flip jitter rand-m9-... erase "
                           "mixup cutmix and more (docs/augmentation.md)",

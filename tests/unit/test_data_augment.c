@@ -86,6 +86,7 @@ static void refused(void **state)
         {"+", "character 1: a step is missing"},
         {"heavy", "unknown word 'heavy'"},
         {"Light", "the nearest is 'light'"},
+        {"flip+rnd-m9-inc1", "character 6: unknown word 'rnd-m9-inc1'; the nearest is 'rand'"},
         {"flip:p=", "character 8: a value"},
         {"flip:=1", "character 6: an option"},
         {"flip:p=0.5,p=0.5", "character 12: 'p' of 'flip' is given twice"},
