@@ -1,5 +1,6 @@
 /* Workloads that are one layer or module instead of a model: its output summed, with the gradients of all its parameters and of its
- * input, as the peer measures them. */
+ * input, as the peer measures them. The sum is weighted by an input, for the engine would make use of a gradient that is one
+ * everywhere; and parameters count as changed before each step, so that nothing made of them alone is kept. */
 #include "method/method_int.h"
 
 /* A module being measured. The gradients are outputs of the program: computed, and looked at by nobody. */
@@ -45,13 +46,25 @@ done:
     return st;
 }
 
+static void fill(float *values, const fet__shape *shape, uint64_t seed, const char *name)
+{
+    for (int64_t i = 0; i < fet__shape_count(shape); i++)
+        values[i] = (float)fet__random_normal(seed, fet__hash32(name), 0, (uint64_t)i);
+}
+
+static fet_status run_once(const bench_module *m)
+{
+    for (int i = 0; i < fet__params_count(m->store); i++)
+        fet__params_at(m->store, i)->version++;
+    return fet__program_run(m->program);
+}
+
 static fet_status create(bench_module *m, const fet_bench_options *o, const fet__workload *w)
 {
     fet__program_options program = {.memory = fet__budget(o->memory)};
     fet__build b = {.may_initialise = true, .train = o->train != 0, .seed = o->seed, .dtype = FET_F32};
     fet__shape size = FET_SHAPE(o->batch, w->module->grid[0], w->module->grid[1], w->module->channels);
-    fet__node *x, *loss;
-    float *values;
+    fet__node *x, *y, *loss;
     fet_status st;
 
     FET_TRY(fet__params_create(&m->store));
@@ -61,15 +74,15 @@ static fet_status create(bench_module *m, const fet_bench_options *o, const fet_
     b.g = m->graph;
     b.store = m->store;
     x = fet__input(m->graph, "x", FET_F32, size);
-    loss = fet__sum_all(m->graph, w->module->build(&b, m->adapter, x));
+    y = w->module->build(&b, m->adapter, x);
     FET_TRY(fet__graph_status(m->graph));
+    loss = fet__sum_all(m->graph, fet__mul(m->graph, y, fet__input(m->graph, "weights", FET_F32, y->shape)));
     fet__output(m->graph, "loss", loss);
     if (o->train)
         FET_TRY(add_gradients(m, x, loss));
     FET_TRY(fet__program_create(&m->program, m->graph, &program));
-    values = fet__program_input(m->program, "x");
-    for (int64_t i = 0; i < fet__shape_count(&size); i++)
-        values[i] = (float)fet__random_normal(o->seed, fet__hash32("bench.images"), 0, (uint64_t)i);
+    fill(fet__program_input(m->program, "x"), &x->shape, o->seed, "bench.images");
+    fill(fet__program_input(m->program, "weights"), &y->shape, o->seed, "bench.weights");
 done:
     return st;
 }
@@ -83,12 +96,12 @@ fet_status fet__bench_module(const fet_bench_options *o, const fet__workload *w,
     FET_TRY(create(&m, o, w));
     FET_TRY(FET_NEW(seconds, o->steps));
     for (int i = 0; i < o->warmup; i++)
-        FET_TRY(fet__program_run(m.program));
+        FET_TRY(run_once(&m));
     fet__program_profile(m.program, o->profile != 0);
     for (int i = 0; i < o->steps; i++) {
         double begun = fet__now();
 
-        FET_TRY(fet__program_run(m.program));
+        FET_TRY(run_once(&m));
         seconds[i] = fet__now() - begun;
     }
     fet__bench_fill(out, m.program, 1, seconds, o->steps, o->batch);
