@@ -41,7 +41,7 @@ static bool biases(const fet__adapter *a, const fet__param *p)
 static bool norms(const fet__adapter *a, const fet__param *p)
 {
     (void)a;
-    return strstr(p->name, "norm") != NULL;
+    return p->role == FET__PARAM && (p->norm || strstr(p->name, "norm") != NULL);
 }
 
 /* ---- partial1 --------------------------------------------------------------------------------------------------------- */

@@ -180,7 +180,7 @@ static fet_status drop_unused(fet__model *m, const fet__graph *g)
     FET_TRY(used_params(g, &used, &count));
     for (i = n - 1; i >= 0; i--) {
         fet__param *p = fet__params_at(m->store, i);
-        if (bsearch(&p, used, (size_t)count, sizeof *used, by_address))
+        if (p->kept || bsearch(&p, used, (size_t)count, sizeof *used, by_address))
             continue;
         if (unused++ < 4)
             fet__text_printf(&names, "%s%s", names.length ? ", " : "", fet__show(p->name));

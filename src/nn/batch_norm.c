@@ -114,6 +114,8 @@ static fet__node *affine(fet__build *b, fet__node *x, int64_t c)
     fet__node *gamma = fet__parameter(b, "weight", FET_SHAPE(c), (fet__init){FET__INIT_ONE, 0});
     fet__node *beta = fet__parameter(b, "bias", FET_SHAPE(c), (fet__init){FET__INIT_ZERO, 0});
 
+    if (gamma && beta)
+        find(b, "weight")->norm = find(b, "bias")->norm = true;
     return fet__add(b->g, fet__mul(b->g, x, gamma), beta);
 }
 
@@ -167,6 +169,23 @@ static fet__node *normalise_as(fet__build *b, const char *name, fet__node *x)
     return y;
 }
 
+/* The domain that this evaluation does not read must be there all the same: a model is saved whole. */
+static void keep_other(fet__build *b, const char *name, int64_t c)
+{
+    static const char *const leaves[] = {"weight", "bias", "running_mean", "running_var"};
+
+    fet__enter(b, "%s", name);
+    running_of(b, c);
+    fet__parameter(b, "weight", FET_SHAPE(c), (fet__init){FET__INIT_ONE, 0});
+    fet__parameter(b, "bias", FET_SHAPE(c), (fet__init){FET__INIT_ZERO, 0});
+    for (size_t i = 0; i < FET_COUNT(leaves); i++)
+        if (find(b, leaves[i])) {
+            find(b, leaves[i])->kept = true;
+            find(b, leaves[i])->norm = i < 2;
+        }
+    fet__leave(b);
+}
+
 /* Two layers that share nothing: in training each takes its half of the batch, in evaluation one takes all. */
 static fet__node *by_domain(fet__build *b, fet__node *x)
 {
@@ -175,10 +194,7 @@ static fet__node *by_domain(fet__build *b, fet__node *x)
     fet__node *half[2];
 
     if (!b->train) {
-        fet__enter(b, "%s", names[b->norm_source]); /* both must be there: a model is saved whole */
-        running_of(b, channels(x));
-        affine(b, x, channels(x));
-        fet__leave(b);
+        keep_other(b, names[b->norm_source], channels(x));
         return normalise_as(b, names[!b->norm_source], x);
     }
     if (batch % 2 != 0)

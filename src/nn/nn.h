@@ -187,7 +187,7 @@ fet__node *fet__nn_max_pool(fet__build *b, fet__node *x, int kernel, int stride,
 fet__node *fet__nn_mean_pool(fet__build *b, fet__node *x); /* [B, H, W, C] -> [B, C] */
 /* Generalised mean (methods/spcl.md 1.3): `name`.p [1], floor 1e-6. */
 fet__node *fet__nn_gem_pool(fet__build *b, const char *name, fet__node *x);
-fet__node *fet__nn_unit_rows(fet__build *b, fet__node *x); /* x / max(|x|, 1e-12), row by row */
+fet__node *fet__nn_unit_rows(fet__build *b, fet__node *x); /* x / |x|, row by row; below 1e-12: zeros */
 
 /* ---- quadratic.c: three convolutions a, b, c of one form (methods/quadranet.md 1.1) --------------------------- */
 typedef enum fet__quadratic_form {

@@ -48,6 +48,8 @@ typedef struct fet__param {
     void *data; /* contiguous, row-major; never NULL */
     fet__role role;
     bool trainable;
+    bool norm;        /* scale or shift of a norm layer */
+    bool kept;        /* part of the model though evaluation does not read it */
     bool adapter;     /* created by an adapter: goes into adapter.safetensors */
     bool loaded;      /* came from a file, not from an initialiser */
     bool borrowed;    /* data lies in a file mapping; copied before the first write (fet__param_own) */

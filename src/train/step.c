@@ -245,6 +245,9 @@ fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_optio
     memset(out, 0, sizeof *out);
     if (o->batch < 1)
         return FET_FAIL(FET_E_ARG, "batch %d is below 1", o->batch);
+    if (fet__arch_channels(&m->arch) != 3)
+        return FET_FAIL(FET_E_ARG, "the model takes images of %d channels, and pictures have 3",
+                        fet__arch_channels(&m->arch));
     FET_TRY(create_program(out, m, o));
     part.batch = part_of(out, o);
     if (part.batch < o->batch) {

@@ -21,7 +21,8 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn mona.lr_schedules
   mona.swin_lora
   hydra.vit_ssf hydra.vit_repadapter
-  hydra.vit_fact_tk hydra.vit_fact_tt)
+  hydra.vit_fact_tk hydra.vit_fact_tt
+  data.models_logits data.models_pred)
 list(JOIN parity_done "," parity_only)
 add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})
 add_test(NAME parity_project COMMAND parity ${PROJECT_SOURCE_DIR}/tests/golden)
