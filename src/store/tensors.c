@@ -117,9 +117,9 @@ static fet_status parse_zip(fet__tensors **out, const void *data, size_t size, c
         arrays |= ends(fet__zip_at(z, i)->name, ".npy");
         pickle |= ends(fet__zip_at(z, i)->name, "data.pkl");
     }
-    fet__zip_close(z);
-    FET_TRY(arrays && !pickle ? fet__npz_parse(out, data, size, name) : fet__torch_zip_parse(out, data, size, name));
+    FET_TRY(arrays && !pickle ? fet__npz_parse(out, data, size, name) : fet__torch_zip_parse(out, z, size, name));
 done:
+    fet__zip_close(z);
     return st;
 }
 

@@ -12,6 +12,7 @@
 
 #define MAGIC "119547037146038801333356" /* 0x1950a86a20f9469cfc6c */
 #define PROTOCOL 1001
+#define MAX_PACKED_PICKLE (16 << 20) /* inflated bytes; an object of a hundred thousand tensors has less */
 
 #define FAIL(f, word, format, ...)                                                                                     \
     FET_FAIL(FET_E_FORMAT, "cannot read %s: " word ": " format, fet__show((f)->name), __VA_ARGS__)
@@ -31,7 +32,6 @@ static fet_status end(fet__torch_file *f, fet__tensors **out, fet_status st)
     if (st != FET_OK)
         fet__tensors_close(f->t);
     fet__pickle_end(&f->pickle);
-    fet__zip_close(f->zip);
     fet__free(f->prefix);
     return st;
 }
@@ -130,6 +130,14 @@ done:
     return st;
 }
 
+static fet_status check_pickle_size(fet__torch_file *f, const fet__zip_entry *e)
+{
+    if (!e->stored && e->size > MAX_PACKED_PICKLE)
+        return FAIL(f, "too large", "member '%s' inflates to %llu bytes; the limit for the object itself is %d",
+                    fet__show(e->name), (unsigned long long)e->size, MAX_PACKED_PICKLE);
+    return FET_OK;
+}
+
 static fet_status read_zip(fet__torch_file *f)
 {
     fet_status st = FET_OK;
@@ -137,10 +145,10 @@ static fet_status read_zip(fet__torch_file *f)
     size_t size = 0;
     int i = -1;
     fet__pk *root = NULL;
-    FET_TRY(fet__zip_open(&f->zip, f->data, f->size, f->name));
     FET_TRY(find_pickle(f, &i));
     FET_TRY(refuse_script(f));
     FET_TRY(read_byte_order(f));
+    FET_TRY(check_pickle_size(f, fet__zip_at(f->zip, i)));
     FET_TRY(fet__zip_data(f->zip, i, f->t, &data, &size));
     fet__pickle_begin(&f->pickle, f->name, fet__zip_at(f->zip, i)->name, data, size);
     FET_TRY(fet__pickle_run(&f->pickle, &root));
@@ -150,10 +158,11 @@ done:
     return st;
 }
 
-fet_status fet__torch_zip_parse(fet__tensors **out, const void *data, size_t size, const char *name)
+fet_status fet__torch_zip_parse(fet__tensors **out, fet__zip *z, size_t size, const char *name)
 {
     fet__torch_file f;
-    fet_status st = begin(&f, data, size, name);
+    fet_status st = begin(&f, NULL, size, name);
+    f.zip = z;
     if (st == FET_OK)
         st = read_zip(&f);
     return end(&f, out, st);

@@ -42,8 +42,8 @@ typedef struct fet__torch_file {
 } fet__torch_file;
 
 /* ---- torch.c --------------------------------------------------------------------------------------------- */
-/* `data` must outlive the result; `name` is the file's, for messages. */
-fet_status fet__torch_zip_parse(fet__tensors **out, const void *data, size_t size, const char *name);
+/* `z` is the file's archive. It may be closed then, but its bytes must outlive the result; `name` is the file's, for messages. */
+fet_status fet__torch_zip_parse(fet__tensors **out, fet__zip *z, size_t size, const char *name);
 /* A legacy checkpoint (five pickles, then the storages), or a plain pickle. */
 fet_status fet__torch_legacy_parse(fet__tensors **out, const void *data, size_t size, const char *name);
 

@@ -5,7 +5,7 @@
 #include "store/zip.h"
 
 /* libzip and we take a few hundred bytes for a member. Real checkpoints have some thousands. */
-#define FET__ZIP_MAX_ENTRIES 100000
+#define FET__ZIP_MAX_ENTRIES 65536
 
 #define FET__ZIP_BAD(z, format, ...)                                                                                   \
     FET_FAIL(FET_E_FORMAT, "cannot read %s: malformed zip archive: " format, fet__show((z)->path), __VA_ARGS__)

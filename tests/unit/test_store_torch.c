@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <zip.h>
 
 #include "store/store.h"
 
@@ -266,6 +267,29 @@ static void check_hostile(const char *name, const char *row)
     fet__free(path);
 }
 
+/* An archive of 40 KB, all of which is the object. */
+static void packed_objects_are_bounded(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/fettle-torch-XXXXXX";
+    int file = mkstemp(path), error = 0;
+    assert_true(file >= 0);
+    close(file);
+    zip_t *z = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &error);
+    assert_non_null(z);
+    size_t bytes = (size_t)20 << 20;
+    char *pickle = calloc(bytes, 1);
+    assert_non_null(pickle);
+    assert_true(zip_file_add(z, "a/data.pkl", zip_source_buffer(z, pickle, bytes, 0), 0) == 0);
+    assert_int_equal(zip_set_file_compression(z, 0, ZIP_CM_DEFLATE, 9), 0);
+    assert_int_equal(zip_close(z), 0);
+    fet__tensors *t = NULL;
+    free(pickle);
+    assert_int_equal(fet__tensors_open(&t, path), FET_E_FORMAT);
+    assert_non_null(strstr(fet_error_message(), "too large"));
+    unlink(path);
+}
+
 static void hostile_files(void **state)
 {
     (void)state;
@@ -294,7 +318,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_files),         cmocka_unit_test(big_integers_keep_their_digits),
         cmocka_unit_test(failing_allocations), cmocka_unit_test(weights_are_used_where_they_lie),
-        cmocka_unit_test(real_weights_open),   cmocka_unit_test(hostile_files),
+        cmocka_unit_test(real_weights_open),   cmocka_unit_test(packed_objects_are_bounded),
+        cmocka_unit_test(hostile_files),
     };
     return cmocka_run_group_tests_name("store.torch", tests, NULL, NULL);
 }
