@@ -24,6 +24,8 @@
 #define INDEX .integer_out = true, .tolerance = 1e-9
 
 static const kernel_case pools[] = {
+    POOL(FET__OP_AVG_POOL, 3, 2, 1, D(2, 9, 7, 70), D(2, 5, 4, 70), 0),
+    POOL(FET__OP_MAX_POOL_INDEX, 3, 2, 1, D(2, 9, 7, 70), D(2, 5, 4, 70), INDEX),
     POOL(FET__OP_AVG_POOL, 2, 2, 0, D(2, 6, 8, 5), D(2, 3, 4, 5), 0),
     POOL(FET__OP_AVG_POOL, 3, 2, 1, D(2, 7, 8, 17), D(2, 4, 4, 17), 0),
     POOL(FET__OP_AVG_POOL, 3, 1, 1, D(1, 5, 4, 3), D(1, 5, 4, 3), 0),

@@ -143,7 +143,8 @@ static fet_status check_layer(parity_case *c, fet__quadratic_form form, bool dep
     kernel = fet__param_size(n.store, "conv1.weight", 2);
     if (depthwise)
         o.groups = (int)out;
-    o.pad = (int)parity_number(c, "pad", (double)(kernel / 2));
+    o.pad = (int)parity_number(c, "pad", -1);
+    o.pad = o.pad < 0 ? (int)kernel / 2 : o.pad;
     o.bias = fet__params_find(n.store, "conv1.bias") != NULL;
     FET_TRY(net_begin(&n, train ? FET__NORM_TRAIN : FET__NORM_FROZEN, train));
     y = fet__nn_quadratic_conv(&n.b, "", net_input(&n, "in.x"), out, (int)kernel, &o, form);

@@ -55,6 +55,7 @@ const fet__kernel fet__kernels_x86[] = {
 #undef X
     {.name = "x86.rows", .accepts = fet__move_rows_accepts, .prepare = fet__move_rows_prepare, .run = fet__move_rows},
     {.name = "x86.box", .accepts = fet__move_box_accepts, .run = fet__move_box},
+    {.name = "x86.pool", .accepts = fet__pool_accepts, .run = fet__pool_run},
     {.name = "x86.transpose", .accepts = fet__transpose_accepts, .run = fet__transpose_run},
     {.name = NULL},
 };

@@ -65,6 +65,9 @@ FET__X86_RUNS(X)
 
 /* ---- moves: baseline code, any 4-byte type ------------------------------------------------------------------- */
 
+/* pool.c */
+bool fet__pool_accepts(const fet__problem *p);
+fet__x86_run fet__pool_run;
 /* move_rows.c: whole rows */
 bool fet__move_rows_accepts(const fet__problem *p);
 fet_status fet__move_rows_prepare(fet__prepared *k);
