@@ -64,8 +64,8 @@ static const char *tail(const char *site)
     return found;
 }
 
-/* Layers of the same place in every block on one line. */
-static void print_sites(const json_t *sites)
+/* Layers, or branches, of the same place in every block on one line. */
+static void print_sites(const json_t *sites, const char *one, const char *more)
 {
     size_t i, k, n = json_array_size(sites);
 
@@ -78,7 +78,7 @@ static void print_sites(const json_t *sites)
             continue;
         for (k = i; k < n; k++)
             count += strcmp(tail(json_string_value(json_array_get(sites, k))), own) == 0;
-        printf("  %-24s %zu %s\n", shown(own), count, count == 1 ? "layer" : "layers");
+        printf("  %-24s %zu %s\n", shown(own), count, count == 1 ? one : more);
     }
 }
 
@@ -143,7 +143,11 @@ static void print_model(const json_t *j)
     row("features", "%lld", (long long)json_integer_value(json_object_get(j, "features")));
     print_input(json_object_get(j, "input"));
     puts("\nlinear layers, where adapters can act (at=)");
-    print_sites(json_object_get(j, "sites"));
+    print_sites(json_object_get(j, "sites"), "layer", "layers");
+    if (json_array_size(json_object_get(j, "branches"))) {
+        puts("\nbranches, where adapters can insert modules (at=)");
+        print_sites(json_object_get(j, "branches"), "branch", "branches");
+    }
 }
 
 static void print(json_t *j, bool all)

@@ -24,7 +24,7 @@ done
 run 0 merge --model base --adapter t_mona_n_8 --out again.safetensors
 says "adapter 'mona' is no linear change of a layer" "fettle.fused"
 cmp -s again.safetensors m_mona_n_8.safetensors || complain "the same merge gives another file"
-run 0 inspect m_mona_n_8.safetensors
+run 0 inspect m_mona_n_8.safetensors --all
 prints "fettle.fused" "mona:at=attn+mlp,n=8" "layers.0.blocks.1.my_module_2.fused1.conv.weight" "where adapters can insert modules"
 run 0 inspect m_ssf.safetensors
 grep -q fettle.fused out && complain "ssf merges into weights, and its file names a fused module"
@@ -47,7 +47,7 @@ for adapter in hydra mona:n=4; do
     run 0 eval --model "n_$name.safetensors" --data shapes/flat --json
     same "loss after merging $adapter on top, six digits" "$(value loss | cut -c1-8)" "$(echo "$adapted" | cut -c1-8)"
 done
-run 0 inspect n_mona_n_4.safetensors
+run 0 inspect n_mona_n_4.safetensors --all
 prints "my_module_1.fused1.conv.weight" "my_module_1.fused2.conv.weight"
 run 1 eval --model m_mona_n_8.safetensors --adapter t_adapter_n_8 --data shapes/flat
 says "another model"
