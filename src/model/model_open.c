@@ -340,6 +340,9 @@ static fet_status take_classes(fet__model *m, const opened *o)
         m->classes = o->hub.classes;
         m->class_count = o->hub.class_count;
     }
+    if (o->hub.class_count > 0 && o->hub.class_count != m->arch.classes)
+        fet__note("%s: config.json names %d classes, the head has %d: the names are not used", fet__show(m->path),
+                  o->hub.class_count, m->arch.classes);
     if (m->class_count && m->class_count != m->arch.classes)
         return FET_FAIL(FET_E_FORMAT, "%s: it names %d classes but its head has %d outputs", fet__show(m->path),
                         m->class_count, m->arch.classes);

@@ -282,8 +282,10 @@ static fet_status write_folder(writing *w, const char *folder, const char *base,
     fet_status st = path ? FET_OK : FET_E_NOMEM;
 
     FET_TRY(st);
-    if (fet__file_exists(folder) && !force)
-        return FET_FAIL(FET_E_ARG, "%s exists already (--force overwrites)", fet__show(folder));
+    if (fet__file_exists(folder) && !force) {
+        st = FET_FAIL(FET_E_ARG, "%s exists already (--force overwrites)", fet__show(folder));
+        goto done;
+    }
     FET_TRY(fet__make_folder(folder));
     FET_TRY(fet__safetensors_write(path, w->entries, w->entry_count, &meta, 1));
     FET_TRY(write_config(w, folder, base));

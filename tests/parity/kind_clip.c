@@ -174,8 +174,10 @@ static fet_status load_data(clip_case *v)
     FET_TRY(parity_doubles(v->c, "in.image", &planes, &count));
     FET_TRY(parity_doubles(v->c, "in.label", &v->labels, &labels));
     v->batches = labels / v->batch;
-    if (labels != v->batches * v->batch || count != labels * 3 * hw || v->batches < 1)
-        return FET_FAIL(FET_E_FORMAT, "in.image and in.label do not belong together");
+    if (labels != v->batches * v->batch || count != labels * 3 * hw || v->batches < 1) {
+        st = FET_FAIL(FET_E_FORMAT, "in.image and in.label do not belong together");
+        goto done;
+    }
     FET_TRY(FET_NEW(v->images, count));
     for (int64_t i = 0; i < count; i++)
         v->images[i / (3 * hw) * 3 * hw + i % hw * 3 + i / hw % 3] = (float)planes[i];
