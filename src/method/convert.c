@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-#include "model/import.h"
-#include "model/peft.h"
-
 /* What is written; arrays are the caller's. */
 typedef struct copy {
     fet__entry *entries;

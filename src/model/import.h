@@ -64,10 +64,7 @@ bool fet__import_name(const fet__import_family *f, const char *name, char *out, 
                       const fet__import_layout **layout);
 
 /* ---- import_container.c ------------------------------------------------------------------------------------------------ */
-/* The path in front of the network's tensors in a checkpoint that holds more: "state_dict/", or "" where the file is the network.
- * Takes the container `wanted` where there is one (*found), else the plain weights, and says that averaged ones exist. */
-fet_status fet__container_choose(const char **out, bool *found, const fet__tensors *t, const char *wanted,
-                                 fet__arena *arena);
+/* fet__container_choose is in model.h. */
 bool fet__is_average(
     const char *name); /* the name of averaged or momentum weights: "model_ema", "mean_net", "teacher" */
 

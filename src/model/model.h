@@ -69,8 +69,8 @@ typedef struct fet__model {
     fet__arch arch;
     fet__params *store;
     fet__input_spec input;
-    bool ignore_exif;   /* of the pictures that it is given */
-    int64_t max_pixels; /* 0: the data layer's limit */
+    bool ignore_exif;       /* of the pictures that it is given */
+    int64_t max_pixels;     /* 0: the data layer's limit */
     const char *names_of;   /* whose names the file had: "Hugging Face ViT"; NULL: ours */
     const char *input_from; /* where `input` was read; NULL: it is what is usual for that family */
     int class_count;        /* names known; 0 or arch.classes */
@@ -129,5 +129,16 @@ typedef struct fet__encoder_options {
 /* Takes the head away and gives a residual network (torchvision's family) the batch norm behind its pooling, if it has none, and the rest as
  * the options say. Features are not yet of unit length. */
 fet_status fet__model_encoder(fet__model *m, const fet__encoder_options *o);
+
+/* ---- import_container.c ---------------------------------------------------------------------------------------------- */
+/* The path in front of the network's tensors in a checkpoint that holds more: "state_dict/", or "" where the file is the network.
+ * Takes the container `wanted` where there is one (*found), else the plain weights, and says that averaged ones exist. */
+fet_status fet__container_choose(const char **out, bool *found, const fet__tensors *t, const char *wanted,
+                                 fet__arena *arena);
+
+/* ---- peft_write.c ------------------------------------------------------------------------------------------------- */
+/* Write fettle's LoRA adapter (an open adapter.safetensors of a RUN) as such a folder. `base`: the model that it is for, whose
+ * names are then used; NULL: timm's. The folder must not exist unless `force`. */
+fet_status fet__peft_write(const char *folder, const fet__tensors *adapter, const char *base, bool force);
 
 #endif

@@ -3,11 +3,12 @@
  * nothing of what it computes. */
 #include "model/peft.h"
 
-#include "adapter/lowrank_int.h"
 #include "model/model_int.h"
 
 #include <math.h>
 #include <string.h>
+
+#define RANK_LIMIT 65536
 
 /* One adapted layer. */
 typedef struct branch {
@@ -217,7 +218,7 @@ static fet_status check_branch(reading *r, branch *b)
         return FET_FAIL(FET_E_FORMAT, "%s: module %s lacks lora_%s", fet__show(r->folder), fet__show(b->module),
                         b->down ? "B" : "A");
     b->rank = b->down->shape.rank == 2 ? b->down->shape.dim[0] : 0;
-    if (b->rank < 1 || b->rank > FET__RANK_LIMIT || b->down->shape.dim[1] != columns || b->up->shape.rank != 2 ||
+    if (b->rank < 1 || b->rank > RANK_LIMIT || b->down->shape.dim[1] != columns || b->up->shape.rank != 2 ||
         b->up->shape.dim[0] != rows || b->up->shape.dim[1] != b->rank || !is_vector(b->bias, rows) ||
         !is_vector(b->layer_bias, rows))
         return FET_FAIL(FET_E_FORMAT,

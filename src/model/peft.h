@@ -28,9 +28,4 @@ bool fet__is_peft(const char *path); /* such a folder */
 /* Attach the folder's LoRA; the model is as before when that fails. */
 fet_status fet__peft_attach(fet__model *m, const char *folder);
 
-/* ---- peft_write.c ------------------------------------------------------------------------------------------------- */
-/* Write fettle's LoRA adapter (an open adapter.safetensors of a RUN) as such a folder. `base`: the model that it is for, whose
- * names are then used; NULL: timm's. The folder must not exist unless `force`. */
-fet_status fet__peft_write(const char *folder, const fet__tensors *adapter, const char *base, bool force);
-
 #endif

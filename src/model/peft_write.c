@@ -2,7 +2,6 @@
  * whole layer where the base model's library has it fused: factors side by side, zeros elsewhere. */
 #include "model/peft.h"
 
-#include "adapter/lowrank_int.h"
 #include "model/model_int.h"
 
 #include <jansson.h>
