@@ -11,8 +11,8 @@
  *   128 x 28 x 28, 3x3         34           51         35        49         36        46
  *
  * With 3x3 the copy into packed tiles costs as much as the sums. In dw the sums alone reach 200 from packed tiles; packing costs 30 %
- * of the time when the map is in the second-level cache. Reading dy where it lies instead of packing it gave 6 % there, but took a
- * third away where dy came from memory: lines are then read 256 bytes apart. */
+ * of the time when the map is in the second-level cache. Reading dy where it lies instead of packing it gave 6 % there, but took
+ * 10 to 35 % away where dy came from memory: lines are then read 256 bytes apart. */
 #include "kernel/x86/depthwise.h"
 
 #define GROUP 4            /* lines: 256 bytes of every pixel are read together */
