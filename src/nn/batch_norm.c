@@ -60,6 +60,14 @@ static int64_t count_over(const fet__node *x, uint32_t axes)
     return count;
 }
 
+static void become(fet__build *b, fet__param *p, fet__node *x)
+{
+    if (!p || !x)
+        return;
+    x = fet__reshape(b->g, x, p->shape);
+    fet__assign_again(b->g, fet__leaf(b->g, p), p->dtype == b->dtype ? x : fet__cast(b->g, x, p->dtype));
+}
+
 /* x - mean over its standard deviation, both taken over `axes`. */
 static fet__node *by_own(fet__build *b, fet__node *x, uint32_t axes, fet__node **mean, fet__node **var)
 {
@@ -76,6 +84,24 @@ static fet__node *by_own(fet__build *b, fet__node *x, uint32_t axes, fet__node *
     *var = fet__mean(b->g, fet__mul(b->g, centred, centred), axes);
     scale = fet__unary(b->g, FET__OP_RSQRT, fet__shift(b->g, *var, FET__NORM_EPS));
     return fet__standardize(b->g, x, *mean, scale);
+}
+
+/* Statistics between the running ones and the batch's unbiased ones; `adopt`: they become the running ones. */
+static fet__node *by_mixed(fet__build *b, fet__node *x, uint32_t axes, const running *r, bool adopt)
+{
+    double n = (double)x->shape.dim[0], w = b->norm_prior / (b->norm_prior + n), m = (double)count_over(x, axes);
+    fet__node *mean = NULL, *var = NULL, *scale;
+
+    if (!by_own(b, x, axes, &mean, &var))
+        return NULL;
+    mean = fet__add(b->g, fet__scale(b->g, r->mean, w), fet__scale(b->g, mean, 1 - w));
+    var = fet__add(b->g, fet__scale(b->g, r->var, w), fet__scale(b->g, var, (1 - w) * m / (m - 1)));
+    if (adopt) {
+        become(b, r->mean_param, mean);
+        become(b, r->var_param, var);
+    }
+    scale = fet__unary(b->g, FET__OP_RSQRT, fet__shift(b->g, var, FET__NORM_EPS));
+    return fet__mul(b->g, fet__sub(b->g, x, mean), scale);
 }
 
 static fet__node *by_running(fet__build *b, fet__node *x, const running *r)
@@ -148,6 +174,8 @@ static fet__node *normalise(fet__build *b, fet__node *x)
 
     if (mode == FET__NORM_FROZEN) {
         y = by_running(b, x, &r);
+    } else if (mode == FET__NORM_MIX || mode == FET__NORM_ADOPT) {
+        y = by_mixed(b, x, axes, &r, mode == FET__NORM_ADOPT);
     } else {
         y = by_own(b, x, axes, &mean, &var);
         count = (double)count_over(x, axes);

@@ -44,8 +44,11 @@ static void full_name(const fet__build *b, const char *name, char *out, size_t s
 
 static fet__node *leaf_in_build_type(fet__build *b, fet__param *p)
 {
-    fet__node *leaf = fet__leaf(b->g, p);
+    fet__node *leaf = b->value ? b->value(b->value_user, b, p) : NULL;
 
+    if (leaf)
+        return leaf;
+    leaf = fet__leaf(b->g, p);
     return p->dtype == b->dtype || !fet__dtype_is_float(p->dtype) ? leaf : fet__cast(b->g, leaf, b->dtype);
 }
 

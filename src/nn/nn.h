@@ -59,7 +59,9 @@ void fet__init_fill(void *data, fet_dtype t, int64_t count, fet__init init, uint
 typedef enum fet__norm_mode {
     FET__NORM_FROZEN, /* running statistics; nothing is updated */
     FET__NORM_BATCH,  /* the batch's own statistics; nothing is updated */
-    FET__NORM_TRAIN   /* the batch's own, and the running ones follow them */
+    FET__NORM_TRAIN,  /* the batch's own, and the running ones follow them */
+    FET__NORM_MIX,  /* running ones, which count as norm_prior images, averaged with the batch's; nothing is updated */
+    FET__NORM_ADOPT /* the same, and the running ones become what was used (methods/mabn.md 10.3) */
 } fet__norm_mode;
 
 /* The state of building one graph. Zero-initialise, set the first part, then call layers. */
@@ -79,10 +81,14 @@ struct fet__build {
     /* NULL: masks are drawn. For tests: the mask itself (zeros and 1 / (1 - p)), so that dropout can be held to given values. */
     fet__node *(*mask)(void *user, fet__build *b, fet__shape shape, double p);
     void *mask_user;
+    /* NULL: a parameter's value is what the store holds. Else what stands for it here, in the build's type; NULL: itself. */
+    fet__node *(*value)(void *user, struct fet__build *b, fet__param *p);
+    void *value_user;
 
     /* Batch norm. NULL: FROZEN in evaluation and where the layer's statistics do not train (fet__param.trainable), else TRAIN. */
     fet__norm_mode (*norm_mode)(void *user, const struct fet__build *b, const char *name);
     void *norm_mode_user;
+    double norm_prior; /* of MIX and ADOPT; 0: the batch alone */
     bool
         norm_domains; /* statistics and affine of two domains (methods/spcl.md 2): in training the batch is [source; target] */
     bool norm_source; /* with it: evaluation takes the source's, not the target's */
