@@ -119,6 +119,8 @@ fet__node *fet__layer_norm(fet__graph *g, fet__node *x, fet__node *gamma, fet__n
 fet__node *fet__cross_entropy(fet__graph *g, fet__node *logits, fet__node *labels, double smoothing);
 fet__node *fet__attention(fet__graph *g, fet__node *qkv, fet__node *bias, int heads,
                           double scale); /* bias may be NULL */
+/* a b + c of three depthwise convolutions with odd filters [C, 1, kh, kw] and biases [C], in one pass over x. */
+fet__node *fet__quadratic_dw(fet__graph *g, fet__node *x, fet__node *const weight[3], fet__node *const bias[3]);
 /* Any operator from its parts, checked; what the parser and the rules use. */
 fet__node *fet__make(fet__graph *g, fet__op op, fet__node *const *in, int count, const fet__attr *attr, fet_dtype t,
                      const fet__shape *shape);

@@ -177,8 +177,10 @@ fet_status fet__infer_cross_entropy_grad(fet__node *n, bool shaped);
 fet_status fet__infer_attention(fet__node *n, bool shaped);
 fet_status fet__infer_attention_grad(fet__node *n, bool shaped);
 fet_status fet__infer_attention_dbias(fet__node *n, bool shaped);
+fet_status fet__infer_quadratic_dw(fet__node *n, bool shaped);
 fet_status fet__infer_group(fet__node *n, bool shaped);
 void fet__vjp_gelu(fet__vjp *a);
+void fet__vjp_quadratic_dw(fet__vjp *a);
 void fet__vjp_linear(fet__vjp *a);
 void fet__vjp_softmax(fet__vjp *a);
 void fet__vjp_layer_norm(fet__vjp *a);
@@ -192,6 +194,7 @@ double fet__flops_cross_entropy(const fet__node *n);
 double fet__flops_attention(const fet__node *n);
 double fet__flops_attention_grad(const fet__node *n);
 double fet__flops_attention_dbias(const fet__node *n);
+double fet__flops_quadratic_dw(const fet__node *n);
 double fet__flops_group(const fet__node *n);
 /* [.., I] as [R, I], and the sum over all axes but the last, as a vector. */
 fet__node *fet__rows(fet__graph *g, fet__node *x);
@@ -211,6 +214,7 @@ fet__node *fet__lower_cross_entropy_grad(fet__graph *g, fet__node *n);
 fet__node *fet__lower_attention(fet__graph *g, fet__node *n);
 fet__node *fet__lower_attention_grad(fet__graph *g, fet__node *n);
 fet__node *fet__lower_attention_dbias(fet__graph *g, fet__node *n);
+fet__node *fet__lower_quadratic_dw(fet__graph *g, fet__node *n);
 fet__node *fet__lower_group(fet__graph *g, fet__node *n);
 /* softmax over the last axis in core operators, and its gradient from y and dy. */
 fet__node *fet__core_softmax(fet__graph *g, fet__node *x);

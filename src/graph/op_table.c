@@ -81,6 +81,8 @@
         EVERY)                                                                                                         \
     ROW(ATTENTION_DBIAS, fet__infer_attention_dbias, NULL, fet__lower_attention_dbias, fet__flops_attention_dbias,     \
         ALL, 0, EVERY)                                                                                                 \
+    ROW(QUADRATIC_DW, fet__infer_quadratic_dw, fet__vjp_quadratic_dw, fet__lower_quadratic_dw,                         \
+        fet__flops_quadratic_dw, ALL, 0, EVERY)                                                                        \
     ROW(GROUP, fet__infer_group, NULL, fet__lower_group, fet__flops_group, ALL, 0, EVERY)
 
 enum {

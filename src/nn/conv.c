@@ -16,6 +16,22 @@ static fet__init weight_init(const fet__conv_options *o, int64_t fan_in, int64_t
     return (fet__init){FET__INIT_NORMAL, sqrt(2.0 / (double)(o->fan_in ? fan_in : fan_out))};
 }
 
+void fet__nn_conv_parameters(fet__build *b, const char *name, int64_t in, int64_t out, int kernel,
+                             const fet__conv_options *o, fet__node **w, fet__node **bias)
+{
+    int64_t area = (int64_t)kernel * kernel, fan;
+
+    in /= o->groups ? o->groups : 1;
+    fan = in * area;
+    fet__enter(b, "%s", name);
+    *w = fet__parameter(b, "weight", FET_SHAPE(out, in, kernel, kernel), weight_init(o, fan, out * area));
+    *bias = NULL;
+    if (o->bias)
+        *bias = fet__parameter(b, "bias", FET_SHAPE(out),
+                               o->normal > 0 ? (fet__init){FET__INIT_ZERO, 0} : fet__init_kaiming5(fan));
+    fet__leave(b);
+}
+
 fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
                         const fet__conv_options *o)
 {
@@ -23,18 +39,15 @@ fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t o
                    .pad = {o->pad, o->pad},
                    .dilation = {o->dilation, o->dilation},
                    .groups = o->groups};
-    const fet__init zero = {FET__INIT_ZERO, 0};
-    int64_t area = (int64_t)kernel * kernel, in;
-    fet__node *w, *y;
+    fet__node *w, *bias, *y;
 
     if (!x)
         return NULL;
-    in = x->shape.dim[x->shape.rank - 1] / (o->groups ? o->groups : 1);
+    fet__nn_conv_parameters(b, name, x->shape.dim[x->shape.rank - 1], out, kernel, o, &w, &bias);
     fet__enter(b, "%s", name);
-    w = fet__parameter(b, "weight", FET_SHAPE(out, in, kernel, kernel), weight_init(o, in * area, out * area));
     y = fet__conv2d(b->g, x, w, &c);
     if (o->bias)
-        y = fet__add(b->g, y, fet__parameter(b, "bias", FET_SHAPE(out), o->normal > 0 ? zero : fet__init_kaiming5(in * area)));
+        y = fet__add(b->g, y, bias);
     fet__leave(b);
     return y;
 }

@@ -152,6 +152,9 @@ fet__node *fet__nn_drop_path(fet__build *b, fet__node *x,
 typedef struct fet__windows {
     int grid[2]; /* rows and columns of tokens */
     int window, shift;
+    /* As the memory study's blocks have it (methods/quadranet.md 7): a side that the window covers is one window of its own size, not
+     * shifted; padding comes after the roll, so that what is rolled round is the grid and not the padding. */
+    bool clamp, pad_last;
 } fet__windows;
 int fet__windows_count(const fet__windows *w);                 /* of an image */
 void fet__windows_tokens(const fet__windows *w, int32_t *out); /* [count][window^2]: token in each slot, -1 padding */
@@ -189,6 +192,9 @@ typedef struct fet__conv_options {
 /* Convolution under `name` (weight [out, in / groups, kernel, kernel]). */
 fet__node *fet__nn_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
                         const fet__conv_options *o);
+/* Its parameters alone, of a convolution of `in` channels; *bias becomes NULL without o->bias. */
+void fet__nn_conv_parameters(fet__build *b, const char *name, int64_t in, int64_t out, int kernel,
+                             const fet__conv_options *o, fet__node **w, fet__node **bias);
 fet__node *fet__nn_max_pool(fet__build *b, fet__node *x, int kernel, int stride, int pad);
 fet__node *fet__nn_mean_pool(fet__build *b, fet__node *x); /* [B, H, W, C] -> [B, C] */
 /* Generalised mean (methods/spcl.md 1.3): `name`.p [1], floor 1e-6. */
@@ -221,6 +227,8 @@ typedef struct fet__quadra_block {
 } fet__quadra_block;
 /* x [B, L, C] under the present prefix: norm1, QuadraConv or gnconv, gamma1; norm2, pwconv1, pwconv2, gamma2. */
 fet__node *fet__nn_quadra_block(fet__build *b, fet__node *x, const fet__quadra_block *o);
+/* norm1, attn, norm2, mlp.fc1, mlp.fc2 of four times the width: Swin's block in the memory study. */
+fet__node *fet__nn_window_block(fet__build *b, fet__node *x, int heads, const fet__windows *w, double drop_path);
 /* conv_dw, norm, mlp.fc1, mlp.fc2, gamma. */
 fet__node *fet__nn_convnext_block(fet__build *b, fet__node *x, const fet__quadra_block *o);
 /* linear1(x) * linear2(x) + linear3(x); an empty name stands for the present prefix. */

@@ -4,6 +4,7 @@
 #include "nn/nn.h"
 
 #define EPS 1e-6
+#define SWIN_EPS 1e-5
 static const fet__init small = {FET__INIT_NORMAL, 0.02}, zero = {FET__INIT_ZERO, 0};
 
 static fet__node *map_of(fet__build *b, fet__node *x, const int grid[2])
@@ -131,4 +132,19 @@ fet__node *fet__nn_convnext_block(fet__build *b, fet__node *x, const fet__quadra
     y = fet__nn_layer_norm(b, "norm", y, EPS);
     y = fet__nn_mlp(b, "mlp", y, x->shape.dim[2] * o->expand, fet__gelu, small, zero);
     return fet__nn_residual(b, "mlp", x, layer_scale(b, "gamma", y, o->scale), o->drop_path, o->grid, 0);
+}
+
+/* The memory study's rival by attention: no layer scale, and Swin's own eps. */
+fet__node *fet__nn_window_block(fet__build *b, fet__node *x, int heads, const fet__windows *w, double drop_path)
+{
+    const fet__attention_options o = {.heads = heads, .qkv_bias = true, .weight_init = small};
+    fet__node *y;
+    if (!x)
+        return NULL;
+    y = fet__nn_window_attention(b, "attn", fet__nn_layer_norm(b, "norm1", x, SWIN_EPS), &o, w);
+    x = fet__nn_residual(b, "attn", x, y, drop_path, w->grid, 0);
+    if (!x)
+        return NULL;
+    y = fet__nn_mlp(b, "mlp", fet__nn_layer_norm(b, "norm2", x, SWIN_EPS), x->shape.dim[2] * 4, fet__gelu, small, zero);
+    return fet__nn_residual(b, "mlp", x, y, drop_path, w->grid, 0);
 }

@@ -16,6 +16,26 @@ static fet__node *branch(fet__build *b, int i, fet__node *x, int64_t out, int ke
     return form == FET__QUADRATIC_RELUS ? fet__relu(b->g, x) : x;
 }
 
+/* What quadratic_dw computes. */
+static bool is_one_operator(const fet__node *x, int64_t out, int kernel, const fet__conv_options *o,
+                            fet__quadratic_form form)
+{
+    return form == FET__QUADRATIC_PLAIN && x->shape.rank == 4 && x->shape.dim[3] == out && o->groups == out &&
+           o->bias && kernel % 2 == 1 && o->pad == kernel / 2 && o->stride <= 1 && o->dilation <= 1;
+}
+
+static fet__node *depthwise(fet__build *b, fet__node *x, int64_t out, int kernel, const fet__conv_options *o)
+{
+    fet__node *w[3], *bias[3];
+    char name[8];
+
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "conv%d", i + 1);
+        fet__nn_conv_parameters(b, name, out, out, kernel, o, &w[i], &bias[i]);
+    }
+    return fet__quadratic_dw(b->g, x, w, bias);
+}
+
 fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x, int64_t out, int kernel,
                                   const fet__conv_options *o, fet__quadratic_form form)
 {
@@ -25,9 +45,13 @@ fet__node *fet__nn_quadratic_conv(fet__build *b, const char *name, fet__node *x,
         return NULL;
     if (*name)
         fet__enter(b, "%s", name);
-    for (int i = 0; i < 3; i++)
-        part[i] = branch(b, i + 1, x, out, kernel, o, form);
-    y = fet__add(b->g, fet__mul(b->g, part[0], part[1]), part[2]);
+    if (is_one_operator(x, out, kernel, o, form)) {
+        y = depthwise(b, x, out, kernel, o);
+    } else {
+        for (int i = 0; i < 3; i++)
+            part[i] = branch(b, i + 1, x, out, kernel, o, form);
+        y = fet__add(b->g, fet__mul(b->g, part[0], part[1]), part[2]);
+    }
     if (form == FET__QUADRATIC_RELU_NORM)
         y = fet__nn_batch_norm(b, "bn1", fet__relu(b->g, y));
     if (*name)

@@ -6,11 +6,32 @@
 
 #define MASKED (-100.0) /* not -infinity: what the published weights were trained with */
 
+/* Rows (axis 0) or columns of a window, and how far it is shifted. */
+static int side_of(const fet__windows *w, int axis)
+{
+    return w->clamp && w->grid[axis] < w->window ? w->grid[axis] : w->window;
+}
+
+static int shift_of(const fet__windows *w, int axis)
+{
+    return w->clamp && w->grid[axis] <= w->window ? 0 : w->shift;
+}
+
+static int slots_of(const fet__windows *w)
+{
+    return side_of(w, 0) * side_of(w, 1);
+}
+
+static bool is_shifted(const fet__windows *w)
+{
+    return shift_of(w, 0) > 0 || shift_of(w, 1) > 0;
+}
+
 /* Rows and columns of windows. */
 static void window_grid(const fet__windows *w, int out[2])
 {
     for (int i = 0; i < 2; i++)
-        out[i] = (w->grid[i] + w->window - 1) / w->window;
+        out[i] = (w->grid[i] + side_of(w, i) - 1) / side_of(w, i);
 }
 
 int fet__windows_count(const fet__windows *w)
@@ -27,57 +48,75 @@ static void locate(const fet__windows *w, int window, int slot, int at[2])
     int n[2];
 
     window_grid(w, n);
-    at[0] = window / n[1] * w->window + slot / w->window;
-    at[1] = window % n[1] * w->window + slot % w->window;
+    at[0] = window / n[1] * side_of(w, 0) + slot / side_of(w, 1);
+    at[1] = window % n[1] * side_of(w, 1) + slot % side_of(w, 1);
 }
 
 void fet__windows_tokens(const fet__windows *w, int32_t *out)
 {
-    int n[2], slots = w->window * w->window, at[2];
+    int n[2], slots = slots_of(w), at[2];
 
     window_grid(w, n);
     for (int i = 0; i < n[0] * n[1] * slots; i++) {
         locate(w, i / slots, i % slots, at);
-        for (int k = 0; k < 2; k++)
-            at[k] = (at[k] + w->shift) % (n[k] * w->window);
+        for (int k = 0; k < 2; k++) {
+            int size = w->pad_last ? w->grid[k] : n[k] * side_of(w, k);
+            at[k] = at[k] < size ? (at[k] + shift_of(w, k)) % size : size;
+        }
         out[i] = at[0] < w->grid[0] && at[1] < w->grid[1] ? at[0] * w->grid[1] + at[1] : -1;
     }
 }
 
-/* 0, 1, 2: before the last window, in it but not rolled round, rolled round. */
-static int part(const fet__windows *w, int at, int size)
+/* 0, 1, 2: before the last window, in it but not rolled round, rolled round; an axis that is not shifted is one region. */
+static int part(const fet__windows *w, int axis, int at, int size)
 {
-    return at < size - w->window ? 0 : at < size - w->shift ? 1 : 2;
+    if (shift_of(w, axis) == 0)
+        return 0;
+    return at < size - side_of(w, axis) ? 0 : at < size - shift_of(w, axis) ? 1 : 2;
 }
 
 void fet__windows_regions(const fet__windows *w, int32_t *out)
 {
-    int n[2], slots = w->window * w->window, at[2];
+    int n[2], slots = slots_of(w), at[2];
 
     window_grid(w, n);
     for (int i = 0; i < n[0] * n[1] * slots; i++) {
         locate(w, i / slots, i % slots, at);
-        out[i] = 3 * part(w, at[0], n[0] * w->window) + part(w, at[1], n[1] * w->window);
+        out[i] = 3 * part(w, 0, at[0], n[0] * side_of(w, 0)) + part(w, 1, at[1], n[1] * side_of(w, 1));
     }
+}
+
+/* Of windows of `rows` x `columns`. */
+static void relative_index(int rows, int columns, int32_t *out)
+{
+    int slots = rows * columns, side = 2 * columns - 1;
+
+    for (int i = 0; i < slots; i++)
+        for (int j = 0; j < slots; j++)
+            out[i * slots + j] =
+                (i / columns - j / columns + rows - 1) * side + i % columns - j % columns + columns - 1;
 }
 
 void fet__relative_index(int window, int32_t *out)
 {
-    int slots = window * window, side = 2 * window - 1;
-
-    for (int i = 0; i < slots; i++)
-        for (int j = 0; j < slots; j++)
-            out[i * slots + j] = (i / window - j / window + window - 1) * side + i % window - j % window + window - 1;
+    relative_index(window, window, out);
 }
 
 /* ---- moves ----------------------------------------------------------------------------------------------------- */
 
 static const int window_order[6] = {0, 1, 3, 2, 4, 5}; /* its own inverse */
 
+static fet__node *roll(fet__build *b, fet__node *x, const fet__windows *w, int direction)
+{
+    for (int i = 0; i < 2; i++)
+        x = fet__roll(b->g, x, i + 1, (int64_t)direction * shift_of(w, i));
+    return x;
+}
+
 fet__node *fet__nn_windows(fet__build *b, fet__node *x, const fet__windows *w)
 {
     const int64_t none[4] = {0};
-    int64_t batch, c, high[4] = {0}, k = w->window;
+    int64_t batch, c, high[4] = {0}, rows = side_of(w, 0), columns = side_of(w, 1);
     int n[2];
 
     if (!x)
@@ -86,18 +125,27 @@ fet__node *fet__nn_windows(fet__build *b, fet__node *x, const fet__windows *w)
     c = x->shape.dim[2];
     window_grid(w, n);
     for (int i = 0; i < 2; i++)
-        high[i + 1] = n[i] * k - w->grid[i];
+        high[i + 1] = (int64_t)n[i] * side_of(w, i) - w->grid[i];
     x = fet__reshape(b->g, x, FET_SHAPE(batch, w->grid[0], w->grid[1], c));
+    if (w->pad_last)
+        x = roll(b, x, w, -1);
     x = fet__pad(b->g, x, none, high);
+    if (!w->pad_last)
+        x = roll(b, x, w, -1);
+    x = fet__reshape(b->g, x, FET_SHAPE(batch, n[0], rows, n[1], columns, c));
+    return fet__reshape(b->g, fet__transpose(b->g, x, window_order), FET_SHAPE(batch * n[0] * n[1], rows * columns, c));
+}
+
+static fet__node *crop(fet__build *b, fet__node *y, const fet__windows *w)
+{
     for (int i = 0; i < 2; i++)
-        x = fet__roll(b->g, x, i + 1, -w->shift);
-    x = fet__reshape(b->g, x, FET_SHAPE(batch, n[0], k, n[1], k, c));
-    return fet__reshape(b->g, fet__transpose(b->g, x, window_order), FET_SHAPE(batch * n[0] * n[1], k * k, c));
+        y = fet__slice(b->g, y, i + 1, 0, w->grid[i]);
+    return y;
 }
 
 fet__node *fet__nn_unwindows(fet__build *b, fet__node *y, const fet__windows *w)
 {
-    int64_t batch, c, k = w->window;
+    int64_t batch, c, rows = side_of(w, 0), columns = side_of(w, 1);
     int n[2];
 
     if (!y)
@@ -105,12 +153,9 @@ fet__node *fet__nn_unwindows(fet__build *b, fet__node *y, const fet__windows *w)
     window_grid(w, n);
     batch = y->shape.dim[0] / (n[0] * n[1]);
     c = y->shape.dim[2];
-    y = fet__reshape(b->g, y, FET_SHAPE(batch, n[0], n[1], k, k, c));
-    y = fet__reshape(b->g, fet__transpose(b->g, y, window_order), FET_SHAPE(batch, n[0] * k, n[1] * k, c));
-    for (int i = 0; i < 2; i++) {
-        y = fet__roll(b->g, y, i + 1, w->shift);
-        y = fet__slice(b->g, y, i + 1, 0, w->grid[i]);
-    }
+    y = fet__reshape(b->g, y, FET_SHAPE(batch, n[0], n[1], rows, columns, c));
+    y = fet__reshape(b->g, fet__transpose(b->g, y, window_order), FET_SHAPE(batch, n[0] * rows, n[1] * columns, c));
+    y = w->pad_last ? roll(b, crop(b, y, w), w, 1) : crop(b, roll(b, y, w, 1), w);
     return fet__reshape(b->g, y, FET_SHAPE(batch, (int64_t)w->grid[0] * w->grid[1], c));
 }
 
@@ -132,12 +177,12 @@ static fet__node *int_const(fet__build *b, fet__shape shape, void (*fill)(const 
 
 static void fill_relative(const fet__windows *w, int32_t *out)
 {
-    fet__relative_index(w->window, out);
+    relative_index(side_of(w, 0), side_of(w, 1), out);
 }
 
 fet__node *fet__nn_window_mask(fet__build *b, const fet__windows *w)
 {
-    int64_t count = fet__windows_count(w), t = (int64_t)w->window * w->window;
+    int64_t count = fet__windows_count(w), t = slots_of(w);
     fet__node *region = int_const(b, FET_SHAPE(count * t), fet__windows_regions, w);
 
     region = fet__cast(b->g, region, b->dtype);
@@ -162,27 +207,33 @@ static int64_t stored_side(const fet__build *b, const char *name, int heads, int
     return own * own == p->shape.dim[0] && own % 2 == 1 ? own : side;
 }
 
-static fet__node *table(fet__build *b, int heads, int64_t side)
+/* Only the table of a square window is ever stored for another window. */
+static fet__node *table(fet__build *b, int heads, const fet__windows *w)
 {
     static const char name[] = "relative_position_bias_table";
-    int64_t own = stored_side(b, name, heads, side);
-    fet__node *x = fet__parameter(b, name, FET_SHAPE(own * own, heads), (fet__init){FET__INIT_TRUNC_NORMAL, 0.02});
+    int64_t side[2] = {2 * side_of(w, 0) - 1, 2 * side_of(w, 1) - 1}, own;
+    const fet__init init = {FET__INIT_TRUNC_NORMAL, 0.02};
+    fet__node *x;
 
-    if (own == side)
+    if (side[0] != side[1])
+        return fet__parameter(b, name, FET_SHAPE(side[0] * side[1], heads), init);
+    own = stored_side(b, name, heads, side[0]);
+    x = fet__parameter(b, name, FET_SHAPE(own * own, heads), init);
+    if (own == side[0])
         return x;
     x = fet__reshape(b->g, x, FET_SHAPE(1, own, own, heads));
-    return fet__reshape(b->g, fet__resize(b->g, x, side, side, true, false), FET_SHAPE(side * side, heads));
+    return fet__reshape(b->g, fet__resize(b->g, x, side[0], side[0], true, false), FET_SHAPE(side[0] * side[0], heads));
 }
 
 fet__node *fet__nn_relative_bias(fet__build *b, int heads, const fet__windows *w)
 {
     static const int heads_first[3] = {2, 0, 1};
-    int64_t t = (int64_t)w->window * w->window;
-    fet__node *x = table(b, heads, 2 * w->window - 1);
+    int64_t t = slots_of(w);
+    fet__node *x = table(b, heads, w);
 
     x = fet__gather(b->g, x, int_const(b, FET_SHAPE(t, t), fill_relative, w));
     x = fet__reshape(b->g, fet__transpose(b->g, x, heads_first), FET_SHAPE(1, heads, t, t));
-    return w->shift ? fet__add(b->g, x, fet__nn_window_mask(b, w)) : x;
+    return is_shifted(w) ? fet__add(b->g, x, fet__nn_window_mask(b, w)) : x;
 }
 
 /* ---- attention --------------------------------------------------------------------------------------------------- */

@@ -50,6 +50,9 @@
  *                             bias [G, H, T, T], G divides B, batch b uses bias[b % G]; attr.attention
  *   attention_grad(qkv, dy[, bias]) -> like qkv                     probabilities are computed again, row block by row block
  *   attention_dbias(qkv, dy, bias) -> like bias                     likewise; added over the batch entries that share a bias
+ *   quadratic_dw(x, wa, ba, wb, bb, wc, bc)
+ *                             x [B,H,W,C], filters [C,1,kh,kw] of odd sizes, biases [C] -> like x: (wa * x + ba)(wb * x + bb) + wc * x + bc,
+ *                             depthwise convolutions with stride 1 and zero padding kh / 2, kw / 2
  *   group(a, ..)              an element-wise program over tiles; made by the fusion pass only (see fet__group) */
 #ifndef FET_OP_H
 #define FET_OP_H

@@ -14,7 +14,7 @@
 
 #include "exec/exec.h"
 
-#define PROBE_INPUTS 5
+#define PROBE_INPUTS 7
 #define PROBE_LEVELS 3
 
 /* Inputs are written kind and shape, "f[3,4]":

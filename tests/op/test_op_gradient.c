@@ -148,6 +148,8 @@ static const op_case cases[] = {
     {.op = "attention_grad", .input = {"f[2,5,12]", "f[2,5,4]"}, .attr = "heads=2 scale=0.6"},
     {.op = "attention_grad", .input = {"f[4,3,12]", "f[4,3,4]", "f[2,2,3,3]"}, .attr = "heads=2 scale=0.7"},
     {.op = "attention_dbias", .input = {"f[4,3,12]", "f[4,3,4]", "f[2,2,3,3]"}, .attr = "heads=2 scale=0.7"},
+    {.op = "quadratic_dw", .input = {"f[2,4,5,3]", "f[3,1,3,3]", "f[3]", "f[3,1,3,3]", "f[3]", "f[3,1,3,3]", "f[3]"}},
+    {.op = "quadratic_dw", .input = {"f[1,2,4,2]", "f[2,1,5,1]", "f[2]", "f[2,1,5,1]", "f[2]", "f[2,1,5,1]", "f[2]"}},
     {.op = "attention_dbias", .input = {"f[3,2,6]", "f[3,2,2]", "f[1,1,2,2]"}, .attr = "heads=1 scale=0.5"},
 };
 

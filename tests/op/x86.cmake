@@ -1,5 +1,5 @@
 # Own kernels against the reference: at the processor's level, and again held down to AVX2 and to no vectors at all.
-foreach(part element group norm attention move depthwise)
+foreach(part element group norm attention move depthwise quadratic)
   fettle_test(x86_${part} SOURCES op/test_x86_${part}.c op/x86_testing.c USES kernel)
   foreach(level avx2 base)
     add_test(NAME x86_${part}_${level} COMMAND test_x86_${part})

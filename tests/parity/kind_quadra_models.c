@@ -8,20 +8,18 @@
 #include "model/model_int.h"
 #include "parity/parity.h"
 
-/* Multiply-adds of a convolution or a product with weights; attention's own products do not count, as in the golden. */
-static double multiply_adds(const fet__node *n)
-{
-    return n->op == FET__OP_LINEAR || n->op == FET__OP_CONV2D ? fet__node_cost(n).flops / 2 : 0;
-}
-
-/* A linear layer's bias and a convolution's zero padding may be in a cost; what is counted here is out x in x kernel, exactly. */
+/* Of convolutions and products with weights, out x in x kernel: attention's own products do not count, as in the golden, nor do biases
+ * or the factors' product. */
 static double exact_macs(const fet__node *n)
 {
     double out = (double)fet__shape_count(&n->shape);
-    const fet__shape *w = &n->input[1]->shape;
-    if (multiply_adds(n) <= 0)
-        return 0;
-    return n->op == FET__OP_LINEAR ? out * (double)w->dim[1] : out * (double)(w->dim[1] * w->dim[2] * w->dim[3]);
+    const fet__shape *w = n->input_count > 1 ? &n->input[1]->shape : NULL;
+    switch (n->op) {
+    case FET__OP_LINEAR: return out * (double)w->dim[1];
+    case FET__OP_CONV2D: return out * (double)(w->dim[1] * w->dim[2] * w->dim[3]);
+    case FET__OP_QUADRATIC_DW: return 3 * out * (double)(w->dim[2] * w->dim[3]);
+    default: return 0;
+    }
 }
 
 static fet_status measure(const char *arch, double *parameters, double *macs)

@@ -129,6 +129,7 @@ fet_status parity_study_convnext(parity_case *c);
 fet_status parity_study_horblock(parity_case *c);
 fet_status parity_study_skipblock(parity_case *c);
 fet_status parity_quadranet_models(parity_case *c);
+fet_status parity_study_swin(parity_case *c);
 fet_status parity_quadranet_adamw(parity_case *c);
 fet_status parity_quad_full(parity_case *c);
 

@@ -69,6 +69,11 @@ static fet__node *example(fixture *f, fet__op op)
     case FET__OP_ATTENTION_DBIAS:
         attr.attention.heads = 2;
         return fet__make(f->g, op, (fet__node *[]){qkv, dy, bias}, 3, &attr, FET_F32, NULL);
+    case FET__OP_QUADRATIC_DW: {
+        fet__node *map = input(f, "map", FET_SHAPE(2, 4, 5, 6)), *filter = input(f, "filter", FET_SHAPE(6, 1, 3, 5));
+
+        return fet__quadratic_dw(f->g, map, (fet__node *[]){filter, filter, filter}, (fet__node *[]){v, v, v});
+    }
     case FET__OP_GROUP: {
         fet__node *y = fet__gelu(f->g, fet__mul(f->g, x, v));
 

@@ -79,6 +79,7 @@ static const entry entries[FET__OP_COUNT] = {
     [FET__OP_ATTENTION] = FLOAT(attention),
     [FET__OP_ATTENTION_GRAD] = FLOAT(attention_grad),
     [FET__OP_ATTENTION_DBIAS] = FLOAT(attention_dbias),
+    [FET__OP_QUADRATIC_DW] = FLOAT(quadratic_dw),
     [FET__OP_GROUP] = FLOAT(group),
 };
 

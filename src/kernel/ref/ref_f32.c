@@ -17,3 +17,4 @@
 #include "kernel/ref/ref_memory.inc"
 #include "kernel/ref/ref_norm.inc"
 #include "kernel/ref/ref_pool.inc"
+#include "kernel/ref/ref_quadratic.inc"

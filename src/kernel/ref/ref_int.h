@@ -73,7 +73,7 @@ fet__ref_fn fet__ref_broadcast, fet__ref_reshape, fet__ref_transpose, fet__ref_s
     X(group)                                                                                                           \
     X(matmul) X(conv2d) X(conv2d_dx) X(conv2d_dw) X(resize) X(resize_t) X(avg_pool) X(avg_pool_t) X(max_pool_index)    \
         X(linear) X(softmax) X(softmax_grad) X(layer_norm) X(layer_norm_dx) X(layer_norm_dgamma) X(cross_entropy)      \
-            X(cross_entropy_grad) X(memory_update) X(attention) X(attention_grad) X(attention_dbias)
+            X(cross_entropy_grad) X(memory_update) X(attention) X(attention_grad) X(attention_dbias) X(quadratic_dw)
 /* clang-format on */
 #define X(name) fet__ref_fn fet__ref_##name##_f32, fet__ref_##name##_f64, fet__ref_##name##_i32;
 FET__REF_TYPED_ALL(X)

@@ -29,7 +29,8 @@
     X(depthwise_dx, depthwise, p->op == FET__OP_CONV2D_DX && fet__depthwise_accepts(p), fet__depthwise_prepare,        \
       fet__x86_free_state)                                                                                             \
     X(depthwise_dw, depthwise_dw, p->op == FET__OP_CONV2D_DW && fet__depthwise_accepts(p), fet__depthwise_prepare,     \
-      fet__x86_free_state)
+      fet__x86_free_state)                                                                                             \
+    X(quadratic, quadratic, fet__quadratic_accepts(p), fet__quadratic_prepare, fet__x86_free_state)
 
 #define X(name, body, fits, make, free)                                                                                \
     static bool name##_avx2(const fet__problem *p)                                                                     \

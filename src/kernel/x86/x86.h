@@ -52,12 +52,15 @@ bool fet__attention_accepts(const fet__problem *p);
 fet_status fet__depthwise_prepare(fet__prepared *k); /* depthwise_plan.c */
 bool fet__depthwise_accepts(const fet__problem *p);
 
+fet_status fet__quadratic_prepare(fet__prepared *k); /* quadratic_plan.c */
+bool fet__quadratic_accepts(const fet__problem *p);
+
 /* ---- run, per instruction set ------------------------------------------------------------------------------ */
 
 /* clang-format off */
 #define FET__X86_RUNS(X)                                                                                               \
     X(group) X(layer_norm) X(layer_norm_dx) X(layer_norm_dgamma) X(softmax) X(softmax_grad) X(cross_entropy)           \
-    X(cross_entropy_grad) X(attention) X(attention_grad) X(depthwise) X(depthwise_dw) X(attention_dbias)
+    X(cross_entropy_grad) X(attention) X(attention_grad) X(depthwise) X(depthwise_dw) X(attention_dbias) X(quadratic)
 /* clang-format on */
 #define X(name) fet__x86_run fet__avx2_##name, fet__avx512_##name;
 FET__X86_RUNS(X)
