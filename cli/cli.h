@@ -105,6 +105,6 @@ void signals_catch_stop(void); /* SIGINT and SIGTERM set stop_signal; a second o
 /* ---- cmd_*.c ---------------------------------------------------------------------------------------------------------------- */
 extern const command command_tune, command_train, command_eval, command_predict, command_embed, command_merge,
     command_plan, command_inspect, command_convert, command_list, command_data_synth, command_data_check,
-    command_data_stats, command_data_preview, command_bench;
+    command_data_stats, command_data_preview, command_bench, command_reid_train, command_reid_eval, command_reid_search;
 
 #endif

@@ -5,6 +5,7 @@
 #include "fettle/bench.h"
 #include "fettle/data.h"
 #include "fettle/model.h"
+#include "fettle/reid.h"
 #include "fettle/status.h"
 #include "fettle/tune.h"
 #include "fettle/types.h"

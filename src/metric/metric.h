@@ -89,6 +89,14 @@ int64_t fet__retrieval_queries(const fet__retrieval *r); /* with a match */
 int64_t fet__retrieval_skipped(const fet__retrieval *r); /* without */
 void fet__retrieval_destroy(fet__retrieval *r);          /* accepts NULL */
 
+/* ---- grouping.c: groups found without labels ------------------------------------------------------------------------- */
+typedef struct fet__grouping_result {
+    double purity;  /* share of the items in groups of two and more whose truth is their group's most frequent one; NAN without such groups */
+    double pair_f1; /* pairs put together against pairs of one truth; NAN when there are neither */
+} fet__grouping_result;
+/* found below 0: in no group. */
+fet_status fet__grouping(fet__grouping_result *out, const int32_t *found, const int32_t *truth, int64_t n);
+
 /* ---- class_metrics.c: a running evaluation -------------------------------------------------------------------- */
 /* Takes batches of float32 logits as an evaluation loop has them; memory is proportional to the classes, not to
  * samples. */

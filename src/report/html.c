@@ -11,7 +11,7 @@
 #define TOP 16.0
 #define BOTTOM 36.0
 
-static void escaped(fet__text *t, const char *s)
+void fet__html_text(fet__text *t, const char *s)
 {
     for (; *s; s++) {
         if (*s == '<')
@@ -30,7 +30,7 @@ static void escaped(fet__text *t, const char *s)
 static void element(fet__text *t, const char *tag, const char *text)
 {
     fet__text_printf(t, "<%s>", tag);
-    escaped(t, text);
+    fet__html_text(t, text);
     fet__text_printf(t, "</%s>", tag);
 }
 
@@ -94,7 +94,7 @@ static void axes(fet__text *t, range x, range y, const char *x_name)
     fet__text_printf(t, "<text x=\"%g\" y=\"%g\">%.4g</text><text x=\"%g\" y=\"%g\" text-anchor=\"end\">", LEFT,
                      HEIGHT - 18, x.low, WIDTH - RIGHT, HEIGHT - 18);
     fet__text_printf(t, "%.4g</text><text x=\"%g\" y=\"%g\" text-anchor=\"middle\">", x.high, WIDTH / 2, HEIGHT - 18);
-    escaped(t, x_name);
+    fet__html_text(t, x_name);
     fet__text_printf(t, "</text>");
 }
 
@@ -123,7 +123,7 @@ void fet__html_chart(fet__text *t, const char *heading, const char *x_name, cons
                 fet__text_printf(t, "%.1f,%.1f ", place(x, series[i].x[k], LEFT, WIDTH - RIGHT),
                                  place(y, series[i].y[k], HEIGHT - BOTTOM, TOP));
         fet__text_printf(t, "\"/><text x=\"%g\" y=\"%g\" style=\"fill:%s\">", LEFT + 120.0 * i, HEIGHT - 2, colour);
-        escaped(t, series[i].name);
+        fet__html_text(t, series[i].name);
         fet__text_printf(t, "</text>");
     }
     fet__text_printf(t, "</svg>\n");

@@ -14,6 +14,7 @@ typedef struct fet__series {
 void fet__html_begin(fet__text *t, const char *title);
 void fet__html_rows(fet__text *t, const char *heading, const char *const (*rows)[2], int count);
 void fet__html_chart(fet__text *t, const char *heading, const char *x_name, const fet__series *series, int count);
+void fet__html_text(fet__text *t, const char *s); /* escaped, within an element or a quoted attribute */
 void fet__html_end(fet__text *t);
 
 #endif

@@ -112,6 +112,34 @@ fet__node *fet__memory_loss(fet__graph *g, fet__node *features, fet__node *cente
 fet__node *fet__memory_loss_late(fet__graph *g, fet__node *features, fet__node *centers, fet__node *present,
                                  fet__node *target, double temperature, fet__node *later);
 
+/* ---- spcl_step.c: the step with its memory --------------------------------------------------------------------------- */
+typedef struct fet__spcl_step_options {
+    int batch;                 /* images of one domain */
+    int64_t source_rows, rows; /* of the memory: source identities, and all. Two domains when both kinds are there */
+    double temperature, momentum;
+    bool mean_update;     /* a source row moves once a batch, by the mean of its features; false: by each in turn */
+    bool reference_order; /* the source's gradient as the reference takes it */
+    const fet__optimizer_options *optimizer;
+    int64_t memory;
+    bool check_finite, reference;
+} fet__spcl_step_options;
+typedef struct fet__spcl_step {
+    fet__step base;               /* program, images, loss, features [domains batch, D] of unit length, what trains */
+    int domains;                  /* 1 or 2 */
+    fet__param *memory;           /* state "spcl.memory" [rows, D]; the caller gives it its first values */
+    int32_t *row, *class_of;      /* [domains batch] */
+    int32_t *label;               /* [rows]: class of each row */
+    float *used;                  /* [rows]: 1 for the classes that count */
+    const float *source_loss, *target_loss; /* source_loss: NULL with one domain */
+} fet__spcl_step;
+/* The model has its trainable tensors chosen (and features only). Memory: centres of all classes, [rows, D], beside the encoder's values. */
+fet_status fet__spcl_step_create(fet__spcl_step *out, fet__model *m, const fet__spcl_step_options *o);
+void fet__spcl_step_fini(fet__spcl_step *s);
+/* Labels of all rows, gaps allowed; below 0: the row belongs to no class and must not come in a batch. */
+fet_status fet__spcl_step_labels(fet__spcl_step *s, const int32_t *label, int64_t rows, int64_t *classes);
+/* Places at, at + 1, ... of the batch hold images of these rows. */
+void fet__spcl_step_rows(fet__spcl_step *s, int at, const int32_t *row, int count);
+
 /* ---- evaluate_loop.c ------------------------------------------------------------------------------------------------- */
 typedef struct fet__eval_result {
     double top1, top5, macro_f1, loss;
@@ -165,5 +193,62 @@ typedef struct fet__loop_result {
 /* Train what is trainable in `m` on d's train split, evaluating on val after each epoch (when it has images). Writes RUN: run.json,
  * state.safetensors, adapter.safetensors, log.csv, report.html; saves at every epoch and every 60 s; resumes bit-identically. */
 fet_status fet__loop(fet__loop_result *out, fet__model *m, const fet__dataset *d, const fet__loop_options *o);
+
+/* ---- spcl_loop.c ------------------------------------------------------------------------------------------------------ */
+typedef struct fet__spcl_scores {
+    double map, rank1, rank5, rank10;
+    int64_t queries; /* 0: not evaluated */
+} fet__spcl_scores;
+typedef struct fet__spcl_labels {
+    int64_t clusters, outliers, dropped; /* classes of several images, of one; images left out */
+    double threshold;                    /* 1 - alpha; NAN where there is none */
+    double purity, pair_f1;              /* against the true identities, where these are known; else NAN */
+} fet__spcl_labels;
+typedef struct fet__spcl_threshold {
+    bool known;
+    float alpha;
+} fet__spcl_threshold;
+typedef struct fet__spcl_options {
+    const char *out; /* RUN */
+    bool resume;
+    const fet__reid_image *source, *target; /* training images in path order; one of the two may be absent */
+    int source_count, target_count, source_identities;
+    const char *source_print, *target_print; /* fingerprints of the sets, "" where there is none */
+    const char *data_text;                   /* of both, for people */
+    int64_t epochs, iters; /* iters <= 0: one pass over the target's images */
+    int batch, instances;
+    int64_t eval_step;
+    fet__schedule schedule; /* t in epochs, at their beginning */
+    fet__optimizer_options optimizer;
+    double temperature, momentum;
+    bool mean_update, reference_order;
+    bool select_best; /* model.safetensors is the best evaluation's; false: the last epoch's */
+    const fet__augment_plan *augment;
+    double save_seconds;
+    uint64_t seed;
+    int64_t memory;
+    bool check_finite;
+    const char *config_json;
+    /* First values of the memory, [rows, width]: centres of the source identities, then target features, of unit length. */
+    fet_status (*fill_memory)(void *user, float *memory, int64_t source_rows, int64_t rows, int64_t width);
+    /* Labels from `first` up for the memory's target rows; below 0: left out. */
+    fet_status (*relabel)(void *user, fet__spcl_labels *out, int32_t *label, const float *x, int64_t rows, int64_t width,
+                          int32_t first, fet__spcl_threshold *threshold);
+    fet_status (*evaluate)(void *user, fet__spcl_scores *out); /* NULL: there is nothing to evaluate on */
+    void (*progress)(void *user, const fet__progress *p);      /* top1 is the mAP; NULL: none */
+    void *user;
+    const volatile int *stop;
+} fet__spcl_options;
+typedef struct fet__spcl_result {
+    int64_t steps, epochs, best_epoch; /* best_epoch -1: never evaluated */
+    double loss, seconds, images_per_s;
+    fet__spcl_scores last, best;
+    fet__spcl_labels labels; /* of the last epoch */
+    int64_t trainable, parameters;
+    fet__program_info info;
+} fet__spcl_result;
+/* Train what is trainable in the encoder `m`. Writes RUN: run.json, state.safetensors (memory, labels and threshold too), log.csv,
+ * best.safetensors, model.safetensors; resumes bit-identically. */
+fet_status fet__spcl_loop(fet__spcl_result *out, fet__model *m, const fet__spcl_options *o);
 
 #endif

@@ -20,6 +20,7 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   quadranet.quad_types_2_3_4 quadranet.study_convblock quadranet.study_convnext quadranet.study_horblock quadranet.study_skipblock quadranet.study_swin
   quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn mona.lr_schedules
   mona.swin_lora
+  spcl.tiny_net
   hydra.vit_ssf hydra.vit_repadapter
   hydra.vit_fact_tk hydra.vit_fact_tt
   mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.aux mabn.byol_ema mabn.joint_training mabn.meta mabn.meta_dmoe mabn.tent_bnadapt mabn.trajectory mabn.tta

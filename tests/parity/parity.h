@@ -93,6 +93,7 @@ fet_status parity_spcl_memory(parity_case *c);
 fet_status parity_spcl_pseudo_labels(parity_case *c);
 fet_status parity_spcl_ranking(parity_case *c);
 fet_status parity_spcl_ranking_ties(parity_case *c);
+fet_status parity_spcl_tiny_net(parity_case *c);
 fet_status parity_relpos_mask(parity_case *c);
 fet_status parity_resize_pool(parity_case *c);
 fet_status parity_mabn_aux(parity_case *c);
@@ -128,8 +129,8 @@ fet_status parity_study_convblock(parity_case *c);
 fet_status parity_study_convnext(parity_case *c);
 fet_status parity_study_horblock(parity_case *c);
 fet_status parity_study_skipblock(parity_case *c);
-fet_status parity_quadranet_models(parity_case *c);
 fet_status parity_study_swin(parity_case *c);
+fet_status parity_quadranet_models(parity_case *c);
 fet_status parity_quadranet_adamw(parity_case *c);
 fet_status parity_quad_full(parity_case *c);
 
