@@ -9,6 +9,7 @@ static const flag flags_bench[] = {
     {"steps", "N", "5", "measured steps", false},
     {"warmup", "N", "1", "steps before those", false},
     {"mode", "train|infer", "train", "a training step, or inference of the merged model", false},
+    {"size", "S", "", "of a workload that has sizes: quadranet, convnext, block-*", false},
     {"profile", NULL, "off", "time of each kernel on standard error", false},
     FLAG_END};
 
@@ -60,7 +61,10 @@ static int run_peak(const args *a)
 static int run(args *a)
 {
     const char *mode = args_text(a, "mode");
-    fet_bench_options o = {.workload = a->operands[0], .train = !mode || strcmp(mode, "train") == 0, .seed = a->seed};
+    fet_bench_options o = {.workload = a->operands[0],
+                           .size = args_text(a, "size"),
+                           .train = !mode || strcmp(mode, "train") == 0,
+                           .seed = a->seed};
     fet_bench_result r;
     fet_tune_options common;
     void *keep;

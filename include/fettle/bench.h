@@ -10,6 +10,7 @@ extern "C" {
 
 typedef struct fet_bench_options {
     const char *workload;     /* "vit-hydra", "vit-full" */
+    const char *size;         /* of a workload that has sizes ("quadranet": "xxs"); NULL: the first */
     int train;                /* not 0: a training step; 0: inference of the merged model */
     int batch, steps, warmup; /* 0: 16, 5, 1 (warm-up in steps) */
     int64_t memory;

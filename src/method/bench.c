@@ -6,14 +6,61 @@
 
 #define MAX_STEPS 100000
 
+/* One network of the memory study: 24 blocks of a kind. */
+#define STUDY(kind, words, mixer)                                                                                      \
+    {                                                                                                                  \
+        .name = "block-" kind, .help = "24 blocks " words " at 224, width 64 or 128 by --size, AdamW",                 \
+        .arch = "quadranet:depths=2+2+18+2,dim=%s,mixer=" mixer, .adapter = "full", .sizes = {                         \
+            "64",                                                                                                      \
+            "128"                                                                                                      \
+        }                                                                                                              \
+    }
+
 const fet__workload fet__workloads[] = {
-    {"vit-hydra", "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
-     "vit_base_patch16_224:classes=100", "hydra:at=mlp.fc2,rank=8,bias=false", false, NULL},
-    {"vit-full", "ViT-B/16 at 224, every parameter, AdamW", "vit_base_patch16_224:classes=100", "full", false, NULL},
-    {"swin-mona", "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
-     "swin_tiny_patch4_window7_224:classes=100", "mona:dropout=0", true, NULL},
-    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false, NULL},
-    {"r20-full", "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW", "resnet20", "full", false, NULL},
+    {"vit-hydra",
+     "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
+     "vit_base_patch16_224:classes=100",
+     "hydra:at=mlp.fc2,rank=8,bias=false",
+     false,
+     NULL,
+     {NULL}},
+    {"vit-full",
+     "ViT-B/16 at 224, every parameter, AdamW",
+     "vit_base_patch16_224:classes=100",
+     "full",
+     false,
+     NULL,
+     {NULL}},
+    {"swin-mona",
+     "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
+     "swin_tiny_patch4_window7_224:classes=100",
+     "mona:dropout=0",
+     true,
+     NULL,
+     {NULL}},
+    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false, NULL, {NULL}},
+    {"r20-full",
+     "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW",
+     "resnet20",
+     "full",
+     false,
+     NULL,
+     {NULL}},
+    {.name = "quadranet",
+     .help = "QuadraNet36 at 224 by --size, every parameter, AdamW",
+     .arch = "quadranet36_%s",
+     .adapter = "full",
+     .sizes = {"xxs", "xs", "t", "s", "b"}},
+    {.name = "convnext",
+     .help = "QuadraNet36's layout with ordinary depthwise convolutions by --size, every parameter, AdamW",
+     .arch = "quadranet36_%s:mixer=conv",
+     .adapter = "full",
+     .sizes = {"xxs", "xs", "t", "s", "b"}},
+    STUDY("skip", "without mixers of places", "none"),
+    STUDY("conv", "with depthwise convolutions", "conv"),
+    STUDY("quadra", "with quadratic convolutions", "quadratic"),
+    STUDY("swin", "with windowed attention", "window"),
+    STUDY("hor", "with recursive gated convolutions", "gated"),
     {.name = "dw",
      .help = "one depthwise 7x7 layer, 64 channels at 56x56, with every gradient",
      .module = &fet__bench_depthwise},
@@ -108,18 +155,45 @@ void fet__bench_fill(fet_bench_result *r, const fet__program *p, int runs, doubl
                             .gflops = flops / median / 1e9};
 }
 
+/* The size asked for, or the first; "" for a workload without sizes. NULL, with the message set, when it has no such size. */
+static const char *size_of(const fet__workload *w, const char *size)
+{
+    char known[128] = "";
+
+    if (!size)
+        return w->sizes[0] ? w->sizes[0] : "";
+    for (int i = 0; w->sizes[i]; i++) {
+        size_t used = strlen(known);
+
+        if (strcmp(w->sizes[i], size) == 0)
+            return w->sizes[i];
+        snprintf(known + used, sizeof known - used, "%s%s", i ? " " : "", w->sizes[i]);
+    }
+    if (w->sizes[0])
+        FET_FAIL(FET_E_ARG, "workload '%s' has no size '%s'; there are %s", w->name, fet__show(size), known);
+    else
+        FET_FAIL(FET_E_ARG, "workload '%s' has no sizes", w->name);
+    return NULL;
+}
+
 static fet_status measure(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text)
 {
     fet__optimizer_options optimizer = fet__optimizer_defaults();
     fet__step_options options = {
         .batch = o->batch, .train = o->train != 0, .memory = fet__budget(o->memory), .seed = o->seed};
-    fet_model_options arch = {.arch = w->arch};
+    const char *size = size_of(w, o->size), *at = strstr(w->arch, "%s");
+    char name[128];
+    fet_model_options arch = {.arch = name};
     fet__model *m = NULL;
     fet__step step = {0};
     double *seconds = NULL;
     fet__text merged = {0};
     fet_status st;
 
+    if (!size)
+        return FET_E_ARG;
+    snprintf(name, sizeof name, "%.*s%s%s", at ? (int)(at - w->arch) : (int)strlen(w->arch), w->arch, size,
+             at ? at + 2 : "");
     optimizer.weight_decay = 0.01; /* PyTorch's default for AdamW, as the peer has it */
     options.optimizer = o->train ? &optimizer : NULL;
     FET_TRY(fet__model_open_with(&m, "none", &arch, o->seed));
@@ -163,6 +237,8 @@ fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **t
         return FET_FAIL(FET_E_ARG, "batch %d, steps %d or warmup %d is out of range", own.batch, own.steps, own.warmup);
     w = find(o->workload);
     if (!w)
+        return FET_E_ARG;
+    if (w->module && !size_of(w, o->size))
         return FET_E_ARG;
     return w->module ? fet__bench_module(&own, w, out, text) : measure(&own, w, out, text);
 }

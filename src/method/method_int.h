@@ -75,9 +75,10 @@ typedef struct fet__bench_form {
     fet__node *(*build)(fet__build *b, fet__adapter *a, fet__node *x); /* x [B, H, W, C] */
 } fet__bench_form;
 typedef struct fet__workload {
-    const char *name, *help, *arch, *adapter;
+    const char *name, *help, *arch, *adapter; /* %s in arch: the size */
     bool stays; /* the adapter's modules are part of the model in inference too, in their fused form */
     const fet__bench_form *module; /* instead of arch */
+    const char *sizes[8];          /* the first is the default; NULL ends them */
 } fet__workload;
 extern const fet__workload fet__workloads[]; /* ended by name NULL */
 /* The result of `count` measured steps of `runs` runs each. Sorts `seconds`. */

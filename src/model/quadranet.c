@@ -30,7 +30,11 @@ static const char *const names[] = {"quadranet36_xxs",
                                     "hornet_small_7x7",
                                     "hornet_base_7x7",
                                     NULL};
-static const char *const mixers[] = {"quadratic", "conv", "gated", "none"};
+static const char *const mixers[] = {"quadratic", "conv", "gated", "none", "window"};
+
+/* Of mixer=window, as the memory study has it. */
+#define WINDOW 7
+#define HEAD_WIDTH 32
 
 static void set_defaults(quadranet *q)
 {
@@ -55,6 +59,12 @@ static fet_status publish(fet__arch *a, const quadranet *q)
         return FET_FAIL(FET_E_ARG, "architecture 'quadranet': kernel=%d is not odd", q->kernel);
     if (q->mixer == FET__MIX_GATED && q->dim % 16 != 0)
         return FET_FAIL(FET_E_ARG, "architecture 'quadranet': gated mixers need a dim divisible by 16, not %d", q->dim);
+    if (q->mixer == FET__MIX_WINDOW && (q->dim % HEAD_WIDTH != 0 || q->expand != 4 || q->quadratic_channels))
+        return FET_FAIL(
+            FET_E_ARG,
+            "architecture 'quadranet': window mixers need a dim divisible by %d, expand=4 and plain channel "
+            "layers, not dim=%d, expand=%d",
+            HEAD_WIDTH, q->dim, q->expand);
     a->classes = q->classes;
     a->height = q->image[0];
     a->width = q->image[1];
@@ -109,8 +119,8 @@ static fet_status set_mixer(const char *family, const fet__arch_option *o, const
             *(int *)o->target = (int)i;
             return FET_OK;
         }
-    return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is none of quadratic, conv, gated, none", family, o->key,
-                    fet__show(value));
+    return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is none of quadratic, conv, gated, none, window", family,
+                    o->key, fet__show(value));
 }
 
 static fet_status parse(fet__arch *a, const char *name, const char *options)
@@ -165,15 +175,21 @@ static void recognise_mixer(quadranet *q, const fet__params *s)
 {
     bool quadratic = fet__params_find(s, "stages.0.0.QuadraConv.conv1.weight") != NULL;
     bool conv = fet__params_find(s, "stages.0.0.QuadraConv.weight") != NULL;
+    bool window = fet__params_find(s, "stages.0.0.attn.qkv.weight") != NULL;
     bool gate = fet__params_find(s, "stages.0.0.gnconv.dwconv.weight") != NULL;
-    q->mixer = quadratic ? FET__MIX_QUADRATIC : conv ? FET__MIX_CONV : gate ? FET__MIX_GATED : FET__MIX_NONE;
+    q->mixer = quadratic ? FET__MIX_QUADRATIC
+               : conv    ? FET__MIX_CONV
+               : gate    ? FET__MIX_GATED
+               : window  ? FET__MIX_WINDOW
+                         : FET__MIX_NONE;
 }
 
 static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
 {
     static const char *const kernels[] = {"stages.0.0.QuadraConv.conv1.weight", "stages.0.0.QuadraConv.weight",
                                           "stages.0.0.gnconv.dwconv.weight", NULL};
-    static const char *const hidden[] = {"stages.0.0.pwconv1.weight", "stages.0.0.pwconv1.linear1.weight", NULL};
+    static const char *const hidden[] = {"stages.0.0.pwconv1.weight", "stages.0.0.pwconv1.linear1.weight",
+                                         "stages.0.0.mlp.fc1.weight", NULL};
     quadranet *q = a->config;
     int64_t dim = fet__param_size(s, "downsample_layers.0.0.weight", 0), kernel = first_size(s, 2, kernels);
     int64_t wide = first_size(s, 0, hidden), classes = fet__param_size(s, "head.weight", 0);
@@ -242,6 +258,18 @@ static fet__node *down(const quadranet *q, fet__build *b, fet__node *x, int stag
     return x;
 }
 
+static fet__node *window_block(const quadranet *q, fet__build *b, fet__node *x, int stage, int i,
+                               const fet__quadra_block *o)
+{
+    fet__windows w = {.grid = {o->grid[0], o->grid[1]},
+                      .window = WINDOW,
+                      .shift = i % 2 ? WINDOW / 2 : 0,
+                      .clamp = true,
+                      .pad_last = true};
+
+    return fet__nn_window_block(b, x, (q->dim << stage) / HEAD_WIDTH, &w, o->drop_path);
+}
+
 static fet__node *blocks(const quadranet *q, fet__build *b, fet__node *x, int stage, const int grid[2], int *number)
 {
     int total = q->depths[0] + q->depths[1] + q->depths[2] + q->depths[3];
@@ -255,7 +283,7 @@ static fet__node *blocks(const quadranet *q, fet__build *b, fet__node *x, int st
     for (int i = 0; i < q->depths[stage]; i++, ++*number) {
         o.drop_path = total > 1 ? b->drop_path * *number / (total - 1) : 0;
         fet__enter(b, "stages.%d.%d", stage, i);
-        x = fet__nn_quadra_block(b, x, &o);
+        x = q->mixer == FET__MIX_WINDOW ? window_block(q, b, x, stage, i, &o) : fet__nn_quadra_block(b, x, &o);
         fet__leave(b);
     }
     return x;

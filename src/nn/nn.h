@@ -218,7 +218,13 @@ fet__node *fet__nn_quadratic_full(fet__build *b, const char *name, fet__node *x,
 
 /* ---- quadra_block.c: QuadraNet's block and its rivals (methods/quadranet.md 2, 7) -------------------------------- */
 typedef struct fet__quadra_block {
-    enum { FET__MIX_QUADRATIC, FET__MIX_CONV, FET__MIX_GATED, FET__MIX_NONE } mixer;
+    enum {
+        FET__MIX_QUADRATIC,
+        FET__MIX_CONV,
+        FET__MIX_GATED,
+        FET__MIX_NONE,
+        FET__MIX_WINDOW /* of models; such blocks are fet__nn_window_block's */
+    } mixer;
     int kernel, expand, order; /* order: of MIX_GATED, from 2 on */
     bool quadratic_channels;   /* the first channel layer is quadratic too */
     double scale;              /* initial layer scale; <= 0: none */

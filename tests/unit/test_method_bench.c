@@ -46,11 +46,50 @@ static void mona_module(void **state)
     assert_true(train > 2.5 * infer && train < 3.5 * infer);
 }
 
+/* QuadraNet36-XXS has 0.3243 GMAC of convolutions and linear layers; the plain network lacks two thirds of a quarter of them. */
+static void sized_networks(void **state)
+{
+    fet_bench_options o = {.workload = "quadranet", .batch = 1, .steps = 1, .warmup = 1, .size = "xxs"};
+    fet_bench_result quadratic, plain;
+
+    (void)state;
+    assert_int_equal(fet_bench(&o, &quadratic, NULL), FET_OK);
+    assert_true(quadratic.gflops_per_image > 2 * 0.3243 && quadratic.gflops_per_image < 2.2 * 0.3243);
+    o.workload = "convnext";
+    o.size = NULL;
+    assert_int_equal(fet_bench(&o, &plain, NULL), FET_OK);
+    assert_true(plain.gflops_per_image < 0.85 * quadratic.gflops_per_image);
+    o.size = "xxl";
+    assert_int_equal(fet_bench(&o, &plain, NULL), FET_E_ARG);
+    assert_non_null(strstr(fet_error_message(), "xxs xs t s b"));
+    o.workload = "dw";
+    assert_int_equal(fet_bench(&o, &plain, NULL), FET_E_ARG);
+}
+
+/* The memory study's point: a training step of quadratic blocks needs hardly more than one of plain blocks. */
+static void quadratic_blocks_need_no_more_memory(void **state)
+{
+    fet_tune_options o;
+    fet_plan_report quadratic, plain;
+
+    (void)state;
+    fet_tune_defaults(&o);
+    o.model = "none";
+    o.batch = 8;
+    o.model_options.arch = "quadranet:depths=1+1+2+1,dim=32,img=64,classes=10";
+    assert_int_equal(fet_plan(&o, 1, 0, &quadratic, NULL), FET_OK);
+    o.model_options.arch = "quadranet:depths=1+1+2+1,dim=32,img=64,classes=10,mixer=conv";
+    assert_int_equal(fet_plan(&o, 1, 0, &plain, NULL), FET_OK);
+    assert_true((double)quadratic.arena_bytes <= 1.05 * (double)plain.arena_bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(depthwise_layer),
         cmocka_unit_test(mona_module),
+        cmocka_unit_test(sized_networks),
+        cmocka_unit_test(quadratic_blocks_need_no_more_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
