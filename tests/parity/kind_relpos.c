@@ -198,7 +198,7 @@ done:
 
 static fet_status check_entry(parity_case *c, const fet__entry *e)
 {
-    fet__windows w;
+    fet__windows w = {0};
     int from, to;
     fet_status st = FET_OK;
 
