@@ -72,6 +72,8 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"quadranet.study_horblock", parity_study_horblock, NULL},
                                     {"quadranet.study_skipblock", parity_study_skipblock, NULL},
                                     {"quadranet.study_swin", parity_study_swin, NULL},
+                                    {"quadranet.nas_gates", parity_nas_gates, NULL},
+                                    {"quadranet.nas_toy_search", parity_nas_toy_search, NULL},
                                     {"quadranet.qresnet14_logits", parity_qresnet14_logits, NULL},
                                     {"quadranet.qresnet14_train_grad", parity_qresnet14_train_grad, NULL},
                                     {"quadranet.quad_conv_relu_bn", parity_quad_conv_relu_bn, NULL},

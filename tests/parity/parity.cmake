@@ -18,6 +18,7 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   mona.mona_module mona.swin_adapter mona.swin_adaptformer mona.swin_mona mona.swin_mona_train hydra.vit_adapter_houlsby hydra.vit_adapter_pfeiffer hydra.vit_adaptformer
   mabn.densenet mabn.resnet18 mabn.resnet50 quadranet.models quadranet.net_adamw15 quadranet.quad_type1_fullrank quadranet.block quadranet.block_spatial_and_fc quadranet.net_forward_backward quadranet.quad_dw quadranet.quad_fc
   quadranet.quad_types_2_3_4 quadranet.study_convblock quadranet.study_convnext quadranet.study_horblock quadranet.study_skipblock quadranet.study_swin
+  quadranet.nas_gates quadranet.nas_toy_search
   quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn mona.lr_schedules
   mona.swin_lora
   spcl.tiny_net

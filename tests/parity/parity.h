@@ -130,6 +130,8 @@ fet_status parity_study_convnext(parity_case *c);
 fet_status parity_study_horblock(parity_case *c);
 fet_status parity_study_skipblock(parity_case *c);
 fet_status parity_study_swin(parity_case *c);
+fet_status parity_nas_gates(parity_case *c);
+fet_status parity_nas_toy_search(parity_case *c);
 fet_status parity_quadranet_models(parity_case *c);
 fet_status parity_quadranet_adamw(parity_case *c);
 fet_status parity_quad_full(parity_case *c);
