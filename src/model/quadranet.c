@@ -1,17 +1,12 @@
 /* QuadraNet and the networks of the same frame: four stages of blocks behind strided patches (methods/quadranet.md 3). The block's
  * mixer is an option, so that plain depthwise, gated (HorNet) and mixer-free networks are the same code. Tensor names are the authors'. */
-#include "model/model_int.h"
+#include "model/quadranet.h"
 
 #include <string.h>
 
-#define STAGES 4
+#define STAGES QUADRANET_STAGES
 
-typedef struct quadranet {
-    int depths[STAGES], dim, kernel, expand, patch, classes, image[2];
-    int mixer; /* of fet__quadra_block */
-    bool quadratic_channels;
-    double scale;
-} quadranet;
+typedef fet__quadranet quadranet;
 
 static const char *const names[] = {"quadranet36_xxs",
                                     "quadranet36_xs",
@@ -131,6 +126,7 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
                                 {"kernel", &q->kernel, 1, 63, fet__arch_set_int},
                                 {"expand", &q->expand, 1, 64, fet__arch_set_int},
                                 {"patch", &q->patch, 1, 32, fet__arch_set_int},
+                                {"blocks", q, 0, 0, fet__quadranet_set_blocks},
                                 {"mixer", &q->mixer, 0, 0, set_mixer},
                                 {"quadratic_channels", &q->quadratic_channels, 0, 0, fet__arch_set_bool},
                                 {"scale", &q->scale, 0, 10, fet__arch_set_double},
@@ -142,6 +138,7 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
     if (!known_name(q, name))
         return FET_E_NOMATCH;
     FET_TRY(fet__arch_options("quadranet", options, table, (int)FET_COUNT(table)));
+    FET_TRY(fet__quadranet_check_blocks(q));
     st = publish(a, q);
 done:
     return st;
@@ -154,6 +151,7 @@ static void print(const fet__arch *a, fet__text *out)
     fet__text_printf(out, "quadranet:depths=%d+%d+%d+%d,dim=%d,kernel=%d,expand=%d,patch=%d,mixer=%s", q->depths[0],
                      q->depths[1], q->depths[2], q->depths[3], q->dim, q->kernel, q->expand, q->patch,
                      mixers[q->mixer]);
+    fet__quadranet_print_blocks(q, out);
     if (q->quadratic_channels)
         fet__text_printf(out, ",quadratic_channels=true");
     fet__text_printf(out, ",scale=%.9g", q->scale);
@@ -218,6 +216,7 @@ static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
     q->quadratic_channels = fet__params_find(s, "stages.0.0.pwconv1.linear1.weight") != NULL;
     q->scale = fet__params_find(s, "stages.0.0.gamma2") ? q->scale : 0;
     recognise_mixer(q, s);
+    FET_TRY(fet__quadranet_read_blocks(q, s));
     FET_TRY(publish(a, q));
     fet__note("quadratic network with %s mixers: %d+%d+%d+%d blocks, width %d; assumed image %d, mean and deviation of "
               "ImageNet",
@@ -281,6 +280,10 @@ static fet__node *blocks(const quadranet *q, fet__build *b, fet__node *x, int st
                            .grid = {grid[0], grid[1]}};
     o.mixer = q->mixer;
     for (int i = 0; i < q->depths[stage]; i++, ++*number) {
+        if (q->own_count) {
+            o.kernel = q->own_kernel[*number];
+            o.expand = q->own_expand[*number];
+        }
         o.drop_path = total > 1 ? b->drop_path * *number / (total - 1) : 0;
         fet__enter(b, "stages.%d.%d", stage, i);
         x = q->mixer == FET__MIX_WINDOW ? window_block(q, b, x, stage, i, &o) : fet__nn_quadra_block(b, x, &o);
@@ -322,8 +325,9 @@ static fet_status resize(fet__arch *a, fet__params *store, int height, int width
 
 const fet__arch_class fet__arch_quadranet = {
     .family = "quadranet",
-    .help = "quadratic depthwise networks and their frame with other mixers: depths dim kernel expand patch mixer "
-            "quadratic_channels scale img classes",
+    .help =
+        "quadratic depthwise networks and their frame with other mixers: depths dim kernel expand blocks patch mixer "
+        "quadratic_channels scale img classes",
     .names = names,
     .config_bytes = sizeof(quadranet),
     .parse = parse,

@@ -1,0 +1,28 @@
+/* What quadranet.c and quadranet_blocks.c share: the sizes of a network of the frame. */
+#ifndef FET_QUADRANET_H
+#define FET_QUADRANET_H
+
+#include "model/model_int.h"
+
+#define QUADRANET_STAGES 4
+#define QUADRANET_BLOCKS 256 /* most that may differ from each other */
+
+typedef struct fet__quadranet {
+    int depths[QUADRANET_STAGES], dim, kernel, expand, patch, classes, image[2];
+    int mixer; /* of fet__quadra_block */
+    bool quadratic_channels;
+    double scale;
+    /* Blocks that differ, as a search leaves them: their number, 0 when all have `kernel` and `expand`; through the stages. */
+    int own_count;
+    unsigned char own_kernel[QUADRANET_BLOCKS], own_expand[QUADRANET_BLOCKS];
+} fet__quadranet;
+
+/* The value of "blocks": k3e2+k7e4+..; an fet__arch_option's set, target the network. */
+fet_status fet__quadranet_set_blocks(const char *family, const fet__arch_option *o, const char *value);
+/* There is one for each of the depths. */
+fet_status fet__quadranet_check_blocks(const fet__quadranet *q);
+void fet__quadranet_print_blocks(const fet__quadranet *q, fet__text *out);
+/* Takes kernels and expansions block by block out of a checkpoint whose depths, dim and mixer are known. */
+fet_status fet__quadranet_read_blocks(fet__quadranet *q, const fet__params *s);
+
+#endif
