@@ -2,14 +2,31 @@
 #include "cli/cli.h"
 
 static const flag flags_eval[] = {
-    {"split", "NAME", "val", "train, val or test", false}, {"batch", "N", "32", "images at a time", false}, FLAG_END};
+    {"split", "NAME", "val", "train, val or test", false},
+    {"batch", "N", "32", "images at a time; with --tta 64", false},
+    {"tta", "tent[:stats=source|batch,lr=X,guard=true|false]", "",
+     "adapt the batch norms while evaluating: a step of entropy minimisation a batch, with a guard against collapse",
+     false},
+    FLAG_END};
 
-static int print(const args *a, const fet_eval_result *r)
+static json_t *result_json(const fet_eval_result *r, const fet_tta_result *tta)
+{
+    json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}", "top1", number(r->top1), "top5", number(r->top5),
+                          "macro_f1", number(r->macro_f1), "loss", number(r->loss), "images", (json_int_t)r->images,
+                          "skipped", (json_int_t)r->skipped);
+
+    if (tta)
+        json_object_set_new(j, "tta",
+                            json_pack("{s:I, s:I, s:b, s:o, s:o}", "batches", (json_int_t)tta->batches, "adapted",
+                                      (json_int_t)tta->adapted, "stopped", tta->stopped, "diversity",
+                                      number(tta->diversity), "first_diversity", number(tta->first)));
+    return j;
+}
+
+static int print(const args *a, const fet_eval_result *r, const fet_tta_result *tta)
 {
     if (a->json)
-        return print_json(json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}", "top1", number(r->top1), "top5", number(r->top5),
-                                    "macro_f1", number(r->macro_f1), "loss", number(r->loss), "images",
-                                    (json_int_t)r->images, "skipped", (json_int_t)r->skipped));
+        return print_json(result_json(r, tta));
     row_percent("top-1", r->top1);
     row_percent("top-5", r->top5);
     row_percent("macro-F1", r->macro_f1);
@@ -17,6 +34,9 @@ static int print(const args *a, const fet_eval_result *r)
     row("images", "%lld", (long long)r->images);
     if (r->skipped > 0)
         row("skipped", "%lld", (long long)r->skipped);
+    if (tta)
+        row("adapted", "%lld of %lld batches%s", (long long)tta->adapted, (long long)tta->batches,
+            tta->stopped ? "; then the guard stopped it" : "");
     return EXIT_DONE;
 }
 
@@ -24,19 +44,22 @@ static int run(args *a)
 {
     fet_tune_options o;
     fet_eval_result r;
+    fet_tta_result how;
+    const char *tta = args_text(a, "tta");
     fet_model *m = NULL;
     void *keep;
     int64_t batch;
     fet_status st;
     int status = options_apply(a, &o, &keep);
 
-    if (status < 0 && !args_int(a, "batch", 1, 65536, 32, &batch))
+    if (status < 0 && !args_int(a, "batch", 1, 65536, tta ? 64 : 32, &batch))
         status = EXIT_USAGE;
     if (status < 0)
         status = open_model(a, &o, &m);
     if (status < 0) {
-        st = fet_evaluate(m, o.data, args_text(a, "split"), &o.data_options, (int)batch, &r);
-        status = st == FET_OK ? print(a, &r) : fail(st);
+        st = tta ? fet_evaluate_tta(m, o.data, args_text(a, "split"), &o.data_options, (int)batch, tta, &r, &how)
+                 : fet_evaluate(m, o.data, args_text(a, "split"), &o.data_options, (int)batch, &r);
+        status = st == FET_OK ? print(a, &r, tta ? &how : NULL) : fail(st);
     }
     fet_model_close(m);
     fet_recipe_free(keep);

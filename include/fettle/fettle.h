@@ -4,6 +4,7 @@
 
 #include "fettle/bench.h"
 #include "fettle/data.h"
+#include "fettle/meta.h"
 #include "fettle/model.h"
 #include "fettle/reid.h"
 #include "fettle/status.h"

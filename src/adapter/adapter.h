@@ -26,9 +26,10 @@ typedef struct fet__adapter_class {
                    const fet__param *p); /* base parameters that train besides the head; NULL: none */
     /* Before trains() is asked: what depends on all names (which block is the last). NULL: nothing does. */
     fet_status (*survey)(fet__adapter *a, const fet__params *store);
-    bool parts;     /* `at` may also name row blocks of a fused layer: attn.q */
-    unsigned sites; /* kinds of site that `at` names, bits 1 << FET__SITE_*; 0: linear layers */
-    int branch;     /* of residual sites: only FET__BRANCH_MLP or FET__BRANCH_ATTENTION; FET__BRANCH_OTHER (0): any */
+    bool spares_head; /* the head is not part of it, running statistics may be */
+    bool parts;       /* `at` may also name row blocks of a fused layer: attn.q */
+    unsigned sites;   /* kinds of site that `at` names, bits 1 << FET__SITE_*; 0: linear layers */
+    int branch;       /* of residual sites: only FET__BRANCH_MLP or FET__BRANCH_ATTENTION; FET__BRANCH_OTHER (0): any */
     /* Write the site's branches into its plain weights (double arithmetic) and drop its adapter parameters. A bias that the layer lacks is
      * added. NULL: the adapter does not merge, for the reason in `merge_refusal`; selection-only adapters merge trivially (nothing to do). */
     fet_status (*merge)(fet__adapter *a, fet__params *store, const fet__site *s);

@@ -19,6 +19,7 @@ extern const fet__adapter_class fet__adapter_fact;        /* fact.c */
 extern const fet__adapter_class fet__adapter_repadapter;  /* repadapter.c */
 extern const fet__adapter_class fet__adapter_norm;        /* selection.c */
 extern const fet__adapter_class fet__adapter_partial1;    /* selection.c */
+extern const fet__adapter_class fet__adapter_site;        /* selection.c */
 extern const fet__adapter_class fet__adapter_linear;      /* selection.c */
 extern const fet__adapter_class fet__adapter_full;        /* selection.c */
 

@@ -12,7 +12,7 @@ const fet__adapter_class *const fet__adapter_classes[] = {
     &fet__adapter_hydra,      &fet__adapter_lora,    &fet__adapter_seqlora,
     &fet__adapter_mona,       &fet__adapter_adapter, &fet__adapter_adaptformer,
     &fet__adapter_repadapter, &fet__adapter_ssf,     &fet__adapter_fact,
-    &fet__adapter_bitfit,     &fet__adapter_norm,    &fet__adapter_partial1,
+    &fet__adapter_bitfit,     &fet__adapter_norm,    &fet__adapter_partial1, &fet__adapter_site,
     &fet__adapter_linear,     &fet__adapter_full,    NULL};
 
 static int option_count(const fet__adapter_class *c)
@@ -287,8 +287,9 @@ fet_status fet__adapter_select(fet__adapter *a, fet__params *store, const char *
         return st;
     for (i = 0; i < n; i++) {
         fet__param *p = fet__params_at(store, i);
-        bool head = length && strncmp(p->name, head_prefix, length) == 0 && p->name[length] == '.';
-        p->trainable = p->role == FET__PARAM && fet__dtype_is_float(p->dtype) &&
+        bool spares = a && a->class_->spares_head;
+        bool head = !spares && length && strncmp(p->name, head_prefix, length) == 0 && p->name[length] == '.';
+        p->trainable = (p->role == FET__PARAM || (spares && p->role == FET__BUFFER)) && fet__dtype_is_float(p->dtype) &&
                        (p->adapter || head || (a && a->class_->trains && a->class_->trains(a, p)));
     }
     return FET_OK;

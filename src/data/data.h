@@ -34,6 +34,7 @@ typedef struct fet__dataset_options {
     /* When not NULL: labels follow these names; a class that is not among them is an error. */
     const char *const *model_classes;
     int model_class_count;
+    bool sites; /* folders are ROOT/DOMAIN/CLASS/... or ROOT/DOMAIN/{train,val,test}/CLASS/...; CSV files as ever */
     bool one_class_too; /* a single class is no error (features, checks and counts need no second one) */
 } fet__dataset_options;
 /* DATA/{train,val,test}/CLASS/..., DATA/CLASS/..., or file.csv (path,label[,split,domain]). Says through fet__note
@@ -151,6 +152,24 @@ fet_status fet__loader_start_with(fet__loader *l, const int32_t *order, int64_t 
 fet_status fet__loader_next(fet__loader *l, const fet__batch **out);
 int64_t fet__loader_skipped(const fet__loader *l); /* unreadable images so far */
 void fet__loader_destroy(fet__loader *l);
+
+bool fet__image_name(const char *name); /* .jpg .jpeg .png .webp .bmp .ppm .pgm, in any case (listing.c) */
+
+/* ---- views.c: a picture as it is and in two random views -------------------------------------------------------- */
+typedef struct fet__views fet__views;
+typedef struct fet__views_options {
+    fet__preprocess preprocess;
+    fet__augment_plan view[2];
+    uint64_t seed;
+    int64_t cache_bytes; /* keep this many bytes of decoded pictures; 0: none */
+} fet__views_options;
+/* `samples` are borrowed until destroy. */
+fet_status fet__views_create(fet__views **out, const fet__sample *samples, int count, const fet__views_options *o);
+void fet__views_destroy(fet__views *v); /* accepts NULL */
+/* The samples of `index`, [count, H, W, 3] each; NULL: not wanted. Draws are a function of (seed, step, place), not of threads. An
+ * unreadable picture is an error. */
+fet_status fet__views_make(fet__views *v, const int32_t *index, int count, uint32_t step, float *plain, float *view1,
+                           float *view2);
 
 /* ---- synth.c --------------------------------------------------------------------------------------------- */
 typedef struct fet__synth_options {

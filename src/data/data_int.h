@@ -45,12 +45,11 @@ void fet__listing_fini(fet__listing *l);
 int64_t fet__file_bytes(const char *path);
 /* "a, b, c and 4 more" of the names for which keep[i] holds (all when keep is NULL), escaped. */
 void fet__text_names(fet__text *t, const char *const *names, const bool *keep, int count);
-/* .jpg .jpeg .png .webp .bmp .ppm .pgm, in any case. */
-bool fet__image_name(const char *name);
 
 /* ---- folder.c, csv.c ------------------------------------------------------------------------------------- */
 fet_status fet__folder_list(fet__listing *l, const char *root);
 fet_status fet__csv_list(fet__listing *l, const char *path);
+fet_status fet__sites_list(fet__listing *l, const char *root); /* sites.c */
 
 /* ---- csv_table.c, csv.c ----------------------------------------------------------------------------------- */
 #define FET__CSV_RECORD 65536 /* bytes of one record */

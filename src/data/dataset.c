@@ -222,7 +222,7 @@ static bool is_csv(const char *path)
     return length > 4 && strcasecmp(path + length - 4, ".csv") == 0;
 }
 
-static fet_status find_images(fet__dataset *d, fet__listing *l, const char *path)
+static fet_status find_images(fet__dataset *d, fet__listing *l, const char *path, bool sites)
 {
     size_t length = strlen(path);
     if (!length)
@@ -238,6 +238,8 @@ static fet_status find_images(fet__dataset *d, fet__listing *l, const char *path
     if (!d->root)
         return FET_E_NOMEM;
     memcpy(d->root, path, length);
+    if (folder && sites)
+        return fet__sites_list(l, d->root);
     return folder ? fet__folder_list(l, d->root) : fet__csv_list(l, d->root);
 }
 
@@ -256,7 +258,7 @@ fet_status fet__dataset_open(fet__dataset *out, const char *path, const fet__dat
     memset(out, 0, sizeof *out);
     o = o ? o : &defaults;
     FET_TRY(check_options(o));
-    FET_TRY(find_images(out, &l, path));
+    FET_TRY(find_images(out, &l, path, o->sites));
     FET_TRY(refuse_empty(out, &l));
     FET_TRY(fet__classes_choose(out, &l, o));
     FET_TRY(refuse_empty(out, &l));

@@ -17,6 +17,7 @@ cli_script(usage 120 ${PROJECT_SOURCE_DIR}/recipes)
 cli_script(hostile 300 $<TARGET_FILE:hostile_pictures>)
 cli_script(path 300 ${PROJECT_SOURCE_DIR}/recipes)
 cli_script(augment 120 ${PROJECT_SOURCE_DIR}/recipes)
+cli_script(mabn 300)
 cli_script(modules 300)
 cli_script(example 120 $<TARGET_FILE:tune_merge_predict>)
 

@@ -1,0 +1,515 @@
+/* fet_adapt: from a new site's pictures to a file of scales, shifts or statistics; for sites with labels also what it brings. Each site
+ * begins from the same trained norms. */
+#include "method/mabn_int.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TENT_RATE 1e-3
+enum { AFFINE = 1, STATS = 2 };
+
+typedef struct work {
+    const fet_adapt_options *o;
+    fet__model *m;
+    fet__mabn a; /* of method mabn */
+    fet__norm_copy start;
+    fet__episode_options episode;
+    fet__augment_plan view[2];
+    fet__dataset data;
+    char *holdout, *adapt_spec;
+    int what; /* AFFINE, STATS or both */
+    bool branch;
+    double prior;
+} work;
+
+void fet_adapt_defaults(fet_adapt_options *o)
+{
+    *o = (fet_adapt_options){.method = "mabn", .count = 12, .inner_lr = -1, .prior = 16};
+}
+
+/* ---- options ---------------------------------------------------------------------------------------------------------- */
+
+static fet_status check_method(work *w)
+{
+    static const struct {
+        const char *name;
+        int what;
+        bool affine; /* may change scales and shifts */
+    } methods[] = {{"mabn", AFFINE, true}, {"bn", STATS, false}, {"tent", AFFINE, true}, {"arm-bn", STATS, false}};
+    const fet_adapt_options *o = w->o;
+    const char *method = o->method ? o->method : "mabn";
+    size_t i = 0;
+
+    if (strcmp(method, "arm-cml") == 0 || strcmp(method, "arm-ll") == 0 || strcmp(method, "meta-dmoe") == 0)
+        return FET_FAIL(FET_E_ARG, "method '%s' needs a model that was trained for it, and `fettle meta` trains none",
+                        method);
+    while (i < FET_COUNT(methods) && strcmp(method, methods[i].name) != 0)
+        i++;
+    if (i == FET_COUNT(methods))
+        return FET_FAIL(FET_E_ARG, "method '%s' is none of mabn, bn, tent, arm-bn", fet__show(method));
+    w->what = methods[i].what;
+    w->branch = i == 0;
+    w->prior = i == 3 ? 0 : o->prior;
+    if (o->adapt)
+        w->what = strcmp(o->adapt, "affine") == 0  ? AFFINE
+                  : strcmp(o->adapt, "stats") == 0 ? STATS
+                  : strcmp(o->adapt, "both") == 0  ? AFFINE | STATS
+                                                   : 0;
+    if (!w->what)
+        return FET_FAIL(FET_E_ARG, "adapt '%s' is none of affine, stats, both", fet__show(o->adapt));
+    if ((w->what & AFFINE) && !methods[i].affine)
+        return FET_FAIL(FET_E_ARG, "method '%s' changes statistics alone (--adapt stats)", method);
+    return FET_OK;
+}
+
+static fet_status check(work *w)
+{
+    const fet_adapt_options *o = w->o;
+
+    if (!o->model || !o->out || !o->images == !o->data)
+        return FET_FAIL(FET_E_ARG, "model, out, and either images or data are needed");
+    if (o->count < 0 || o->count > 65536 || o->inner_steps < 0 || !(o->prior >= 0))
+        return FET_FAIL(FET_E_ARG, "count, inner steps or prior are out of range");
+    if (o->images && o->shuffle_domains)
+        return FET_FAIL(FET_E_ARG, "domains are shuffled where there are several: give data, not images");
+    return check_method(w);
+}
+
+static double number_of(const json_t *j, const char *key, double fallback)
+{
+    const json_t *v = json_object_get(j, key);
+
+    return json_is_number(v) ? json_number_value(v) : fallback;
+}
+
+/* How the run was trained is how it adapts. */
+static fet_status take_run(work *w, const char *text)
+{
+    json_t *j = json_loads(text, 0, NULL);
+    const char *view[2] = {json_string_value(json_object_get(j, "view1")),
+                           json_string_value(json_object_get(j, "view2"))};
+    const char *head = json_string_value(json_object_get(j, "head_norm")), *target;
+    const char *holdout = json_string_value(json_object_get(j, "holdout"));
+    fet_status st = FET_OK;
+
+    target = json_string_value(json_object_get(j, "target"));
+    w->episode = (fet__episode_options){
+        .inner_lr = w->o->inner_lr >= 0 ? w->o->inner_lr : number_of(j, "inner_lr", 3e-4),
+        .inner_steps = w->o->inner_steps ? w->o->inner_steps : (int)number_of(j, "inner_steps", 1)};
+    w->a.net.head_batch = head && strcmp(head, "batch") == 0;
+    w->a.net.target = target && strcmp(target, "online") == 0 ? FET__TARGET_ONLINE : FET__TARGET_FOLLOWS;
+    for (int k = 0; k < 2 && st == FET_OK; k++)
+        st = fet__augment_parse(&w->view[k], view[k] ? view[k] : "light", w->m->input.height, w->m->input.width);
+    if (st == FET_OK && holdout && holdout[0] && !(w->holdout = fet__strdup(holdout)))
+        st = FET_E_NOMEM;
+    json_decref(j);
+    return st;
+}
+
+static fet_status open_branch(work *w)
+{
+    char *path, *text = NULL;
+    fet_status st;
+
+    if (!fet__is_folder(w->o->model)) {
+        return w->branch ? FET_FAIL(FET_E_ARG, "%s: method mabn needs a RUN of `fettle meta`, which has the branch",
+                                    fet__show(w->o->model))
+                         : FET_OK;
+    }
+    path = fet__path_join(w->o->model, "branch.safetensors");
+    if (!path)
+        return FET_E_NOMEM;
+    st = FET_OK;
+    if (w->branch || fet__file_exists(path)) {
+        st = fet__mabn_load_branch(&w->a, w->m, path, &text);
+        if (st == FET_OK)
+            st = take_run(w, text);
+    }
+    fet__free(text);
+    fet__free(path);
+    return st;
+}
+
+static fet_status open_all(work *w)
+{
+    static const char *const words[] = {NULL, "affine", "stats", "both"};
+    char spec[32], print[65];
+    fet_status st;
+
+    FET_TRY(check(w));
+    FET_TRY(fet__model_open_with(&w->m, w->o->model, &w->o->model_options, w->o->seed));
+    fet__model_take_data_options(w->m, &w->o->data_options);
+    FET_TRY(fet__model_fingerprint(w->m, print)); /* of the model as it was trained: kept */
+    snprintf(spec, sizeof spec, "site:adapt=%s", words[w->what]);
+    FET_TRY(fet__model_attach(w->m, spec)); /* before the branch is there, which is no part of the file */
+    FET_TRY(open_branch(w));
+    st = fet__norm_copy_take(&w->start, w->m->store);
+    if (st == FET_OK && w->start.count == 0)
+        st = FET_FAIL(FET_E_ARG, "%s: the model has no batch norm with running statistics: there is nothing to adapt",
+                      fet__show(w->o->model));
+done:
+    return st;
+}
+
+static void close_all(work *w)
+{
+    fet__norm_copy_fini(&w->start);
+    fet__dataset_fini(&w->data);
+    fet__free(w->holdout);
+    fet__model_close(w->m);
+}
+
+/* ---- one site --------------------------------------------------------------------------------------------------------- */
+
+/* The pictures to adapt from: drawn from all of the site's, in the order drawn. */
+static fet_status draw(const work *w, const char *name, int count, int32_t **out, int *used)
+{
+    fet__rng r = {.seed = w->o->seed, .stream = fet__hash32(name)};
+    fet_status st;
+
+    FET_TRY(FET_NEW(*out, count + 1));
+    for (int i = 0; i < count; i++)
+        (*out)[i] = i;
+    fet__rng_shuffle(&r, *out, count);
+    *used = w->o->count < count ? w->o->count : count;
+done:
+    return st;
+}
+
+static fet_status move_statistics(work *w, fet__views *v, const int32_t *pick, int used)
+{
+    fet__mabn_step s = {0};
+    fet_status st;
+
+    FET_TRY(fet__mabn_stats_create(&s, w->m, used, w->prior, fet__budget(w->o->memory)));
+    FET_TRY(fet__views_make(v, pick, used, 0, s.plain, NULL, NULL));
+    st = fet__program_run(s.program);
+done:
+    fet__mabn_step_fini(&s);
+    return st;
+}
+
+static fet_status move_affine(work *w, fet__views *v, const int32_t *pick, int used, double *loss)
+{
+    fet__optimizer_options adam = fet__optimizer_defaults();
+    fet__mabn_step s = {0};
+    fet_status st;
+
+    adam.kind = FET__ADAM;
+    adam.weight_decay = 0;
+    if (w->branch) {
+        FET_TRY(fet__mabn_adapt_create(&s, &w->a, used, &w->episode, fet__budget(w->o->memory)));
+        FET_TRY(fet__views_make(v, pick, used, 0, NULL, s.support[0], s.support[1]));
+    } else {
+        FET_TRY(fet__mabn_tent_create(&s, w->m, used, false, &adam, fet__budget(w->o->memory)));
+        FET_TRY(fet__views_make(v, pick, used, 0, s.plain, NULL, NULL));
+        fet__optimizer_bind(&adam, s.program, 0, w->o->inner_lr >= 0 ? w->o->inner_lr : TENT_RATE);
+    }
+    FET_TRY(fet__program_run(s.program));
+    *loss = (double)*(w->branch ? s.inner : s.loss);
+done:
+    fet__mabn_step_fini(&s);
+    return st;
+}
+
+static void drop_states(fet__params *store)
+{
+    for (int i = fet__params_count(store) - 1; i >= 0; i--)
+        if (fet__params_at(store, i)->role == FET__STATE)
+            fet__params_remove(store, fet__params_at(store, i));
+}
+
+/* From the trained norms to this site's. A loss that is not finite leaves the trained ones. */
+static fet_status adapt(work *w, const char *name, const fet__sample *samples, int count, fet_adapt_domain *d)
+{
+    fet__views_options vo = {
+        .preprocess = fet__model_preprocess(w->m), .view = {w->view[0], w->view[1]}, .seed = w->o->seed};
+    fet__views *v = NULL;
+    int32_t *pick = NULL;
+    int used = 0;
+    fet_status st;
+
+    fet__norm_copy_restore(&w->start);
+    d->loss = (double)NAN;
+    FET_TRY(draw(w, name, count, &pick, &used));
+    if (used == 0) {
+        fet__warn("%s: no pictures to adapt from: the trained norms stay", fet__show(name));
+        goto done;
+    }
+    FET_TRY(fet__views_create(&v, samples, count, &vo));
+    if (w->what & STATS)
+        FET_TRY(move_statistics(w, v, pick, used));
+    if (w->what & AFFINE)
+        FET_TRY(move_affine(w, v, pick, used, &d->loss));
+    d->adapted = 1;
+done:
+    if (st == FET_E_NUMERIC) {
+        fet__norm_copy_restore(&w->start);
+        fet__warn("%s: the loss is not finite: the trained norms stay", fet__show(name));
+        st = FET_OK;
+    }
+    drop_states(w->m->store);
+    fet__views_destroy(v);
+    fet__free(pick);
+    return st;
+}
+
+static fet_status write_file(work *w, const char *path, const char *name, int64_t *bytes)
+{
+    fet__meta_pair more[] = {{"fettle.domain", name}};
+    struct stat s;
+    fet_status st = fet__model_save_adapter(w->m, path, more, 1);
+
+    if (st == FET_OK && stat(path, &s) == 0)
+        *bytes = (int64_t)s.st_size;
+    return st;
+}
+
+/* ---- a folder of pictures ---------------------------------------------------------------------------------------------- */
+
+static fet_status list_images(work *w, fet__arena *arena, fet__sample **out, int *count)
+{
+    char **names = NULL;
+    int n = 0;
+    fet_status st;
+
+    *count = 0;
+    FET_TRY(fet__list_folder(&names, &n, w->o->images));
+    if (!(*out = fet__arena_alloc(arena, (size_t)n + 1, sizeof **out)))
+        st = FET_E_NOMEM;
+    for (int i = 0; i < n && st == FET_OK; i++) {
+        char *path = fet__arena_format(arena, "%s/%s", w->o->images, names[i]);
+        if (!path)
+            st = FET_E_NOMEM;
+        else if (names[i][0] != '.' && fet__image_name(names[i]))
+            (*out)[(*count)++] = (fet__sample){path, -1, 0};
+    }
+done:
+    fet__names_free(names, n);
+    return st;
+}
+
+static fet_status adapt_images(work *w, fet_adapt_result *r)
+{
+    fet__arena *arena = &w->data.arena;
+    fet__sample *samples = NULL;
+    int count = 0;
+    double begun;
+    fet_status st;
+
+    if (!(r->domain = fet__arena_alloc(arena, 1, sizeof *r->domain)))
+        return FET_E_NOMEM;
+    r->count = 1;
+    r->domain->name = fet__arena_strdup(arena, w->o->images);
+    FET_TRY(list_images(w, arena, &samples, &count));
+    r->domain->images = count;
+    r->domain->before = r->domain->after = r->domain->shuffled = (double)NAN;
+    begun = fet__now();
+    FET_TRY(adapt(w, w->o->images, samples, count, r->domain));
+    r->seconds = fet__now() - begun;
+    st = write_file(w, w->o->out, w->o->images, &r->bytes);
+done:
+    return st;
+}
+
+/* ---- sites with labels -------------------------------------------------------------------------------------------------- */
+
+typedef struct sites {
+    work *w;
+    fet_adapt_result *r;
+    fet__sample **samples; /* of each measured domain, all splits */
+    int *count;
+    char **file;
+} sites;
+
+static bool in_list(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || !at[length]))
+            return true;
+    return false;
+}
+
+static bool is_wanted(const work *w, const char *name)
+{
+    if (w->o->domains)
+        return in_list(w->o->domains, name);
+    for (int i = 0; w->holdout && i < w->data.domain_count; i++)
+        if (strcmp(w->data.domains[i], w->holdout) == 0)
+            return strcmp(name, w->holdout) == 0;
+    return true;
+}
+
+static fet_status collect(sites *s)
+{
+    fet__dataset *d = &s->w->data;
+    int domains = d->domain_count ? d->domain_count : 1;
+    fet_status st = FET_OK;
+
+    s->r->domain = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->r->domain);
+    s->samples = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->samples);
+    s->count = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->count);
+    s->file = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->file);
+    if (!s->r->domain || !s->samples || !s->count || !s->file)
+        return FET_E_NOMEM;
+    if (d->domain_count == 0)
+        fet__warn("%s: no column domain: all of it is one domain", fet__show(d->root));
+    for (int k = 0; k < domains && st == FET_OK; k++) {
+        const char *name = d->domain_count ? d->domains[k] : "all";
+        int at = s->r->count, n = 0;
+        fet__sample *list = fet__arena_alloc(
+            &d->arena, (size_t)(d->count[FET__TRAIN] + d->count[FET__VAL] + d->count[FET__TEST]) + 1, sizeof *list);
+        if (!list)
+            return FET_E_NOMEM;
+        for (int i = 0; i < FET__SPLITS; i++)
+            for (int c = 0; c < d->count[i]; c++)
+                if (d->samples[i][c].domain == k)
+                    list[n++] = d->samples[i][c];
+        if (n == 0 || !is_wanted(s->w, name))
+            continue;
+        s->samples[at] = list;
+        s->count[at] = n;
+        s->file[at] = fet__arena_format(&d->arena, "%s/%s.safetensors", s->w->o->out, name);
+        s->r->domain[at] = (fet_adapt_domain){.name = name, .images = n, .shuffled = (double)NAN};
+        s->r->count++;
+        if (!s->file[at] || strchr(name, '/'))
+            st = FET_FAIL(FET_E_DATA, "domain '%s' cannot be the name of a file", fet__show(name));
+    }
+    if (st == FET_OK && s->r->count == 0)
+        st = FET_FAIL(FET_E_ARG, "%s: none of its domains is asked for", fet__show(d->root));
+    return st;
+}
+
+static fet_status measure(const sites *s, int k, double *accuracy)
+{
+    fet__dataset one = s->w->data;
+    fet__eval_result r;
+    fet_status st;
+
+    one.samples[FET__TEST] = s->samples[k];
+    one.count[FET__TEST] = s->count[k];
+    st = fet__evaluate(&r, s->w->m, &one, FET__TEST, 32, fet__budget(s->w->o->memory));
+    *accuracy = st == FET_OK ? r.top1 : (double)NAN;
+    return st;
+}
+
+static fet_status load_site(const work *w, const char *path)
+{
+    fet__tensors *t = NULL;
+    fet_status st;
+
+    FET_TRY(fet__tensors_open(&t, path));
+    for (int i = 0; i < fet__tensors_count(t); i++) {
+        const fet__entry *e = fet__tensors_at(t, i);
+        fet__param *p = fet__params_find(w->m->store, e->name);
+        if (!p)
+            continue; /* the checksum */
+        fet__convert(p->data, p->dtype, e->data, e->dtype, fet__shape_count(&e->shape));
+        p->version++;
+    }
+done:
+    fet__tensors_close(t);
+    return st;
+}
+
+/* Every domain by another one's file: a random cycle, so that none meets its own. */
+static fet_status measure_shuffled(sites *s)
+{
+    fet__rng r = {.seed = s->w->o->seed, .stream = fet__hash32("mabn.shuffle")};
+    int32_t *order = NULL;
+    int n = s->r->count;
+    fet_status st;
+
+    if (n < 2)
+        return FET_FAIL(FET_E_ARG, "one domain alone cannot take another one's file");
+    FET_TRY(FET_NEW(order, n));
+    for (int i = 0; i < n; i++)
+        order[i] = i;
+    fet__rng_shuffle(&r, order, n);
+    for (int i = 0; i < n; i++) {
+        fet__norm_copy_restore(&s->w->start);
+        FET_TRY(load_site(s->w, s->file[order[(i + 1) % n]]));
+        FET_TRY(measure(s, order[i], &s->r->domain[order[i]].shuffled));
+    }
+done:
+    fet__free(order);
+    return st;
+}
+
+static double mean_of(const fet_adapt_result *r, size_t offset, double *worst)
+{
+    double sum = 0, images = 0, low = (double)NAN;
+
+    for (int i = 0; i < r->count; i++) {
+        double v;
+        memcpy(&v, (const char *)&r->domain[i] + offset, sizeof v);
+        sum += v * (double)r->domain[i].images;
+        images += (double)r->domain[i].images;
+        low = isnan(low) || v < low ? v : low;
+    }
+    *worst = low;
+    return sum / images;
+}
+
+static fet_status adapt_sites(work *w, fet_adapt_result *r)
+{
+    sites s = {.w = w, .r = r};
+    double begun, spent = 0;
+    fet_status st;
+
+    if (w->m->arch.classes == 0)
+        return FET_FAIL(FET_E_ARG, "%s: the model has no head, so that it cannot be measured", fet__show(w->o->model));
+    FET_TRY(fet__sites_open(&w->data, w->o->data, &w->o->data_options, w->m));
+    FET_TRY(collect(&s));
+    FET_TRY(fet__make_folder(w->o->out));
+    for (int k = 0; k < r->count; k++) {
+        fet__norm_copy_restore(&w->start);
+        FET_TRY(measure(&s, k, &r->domain[k].before));
+        begun = fet__now();
+        FET_TRY(adapt(w, r->domain[k].name, s.samples[k], s.count[k], &r->domain[k]));
+        spent += fet__now() - begun;
+        FET_TRY(write_file(w, s.file[k], r->domain[k].name, &r->bytes));
+        FET_TRY(measure(&s, k, &r->domain[k].after));
+    }
+    r->seconds = spent / r->count;
+    if (w->o->shuffle_domains)
+        FET_TRY(measure_shuffled(&s));
+    r->before = mean_of(r, offsetof(fet_adapt_domain, before), &r->worst_before);
+    r->after = mean_of(r, offsetof(fet_adapt_domain, after), &r->worst_after);
+    r->shuffled = mean_of(r, offsetof(fet_adapt_domain, shuffled), &r->worst_shuffled);
+done:
+    return st;
+}
+
+fet_status fet_adapt(const fet_adapt_options *o, fet_adapt_result *result)
+{
+    work *w = NULL;
+    fet_status st;
+
+    if (!o || !result)
+        return FET_FAIL(FET_E_ARG, "fet_adapt: options or result are absent");
+    memset(result, 0, sizeof *result);
+    FET_TRY(FET_NEW(w, 1));
+    w->o = o;
+    result->keep = w; /* names of domains lie in it */
+    FET_TRY(open_all(w));
+    st = o->images ? adapt_images(w, result) : adapt_sites(w, result);
+done:
+    if (st != FET_OK)
+        fet_adapt_free(result);
+    return st;
+}
+
+void fet_adapt_free(fet_adapt_result *result)
+{
+    if (!result || !result->keep)
+        return;
+    close_all(result->keep);
+    fet__free(result->keep);
+    memset(result, 0, sizeof *result);
+}
