@@ -4,7 +4,6 @@
 
 #include "fettle/meta.h"
 #include "method/method_int.h"
-#include "train/mabn.h"
 
 /* Scales, shifts and running statistics of a store, to go back to. */
 typedef struct fet__norm_copy {

@@ -251,4 +251,6 @@ typedef struct fet__spcl_result {
  * best.safetensors, model.safetensors; resumes bit-identically. */
 fet_status fet__spcl_loop(fet__spcl_result *out, fet__model *m, const fet__spcl_options *o);
 
+#include "train/mabn.h" /* MABN and its rivals, which are built on all of the above */
+
 #endif

@@ -46,6 +46,8 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"mabn.arm_ll", parity_mabn_arm_ll, NULL},
                                     {"mabn.meta_dmoe", parity_mabn_meta_dmoe, NULL},
                                     {"mabn.tent_bnadapt", parity_mabn_tent_bnadapt, NULL},
+                                    {"mabn.double_backward_ops", parity_mabn_double_backward_ops, NULL},
+                                    {"mabn.metrics", parity_mabn_metrics, NULL},
                                     {"mabn.densenet", parity_mabn_densenet, NULL},
                                     {"mabn.resnet18", parity_mabn_resnet, NULL},
                                     {"mabn.resnet50", parity_mabn_resnet, NULL},

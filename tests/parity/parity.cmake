@@ -2,7 +2,7 @@
 set(parity_here ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB parity_sources CONFIGURE_DEPENDS ${parity_here}/*.c)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
-add_executable(parity ${parity_sources})
+add_executable(parity ${parity_sources} ${parity_here}/../op/double_backward.c)
 set_target_properties(parity PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 target_include_directories(parity PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 foreach(layer train cluster model adapter nn exec graph store image metric tensor base)
@@ -24,7 +24,7 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   spcl.tiny_net
   hydra.vit_ssf hydra.vit_repadapter
   hydra.vit_fact_tk hydra.vit_fact_tt
-  mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.aux mabn.byol_ema mabn.joint_training mabn.meta mabn.meta_dmoe mabn.tent_bnadapt mabn.trajectory mabn.tta
+  mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.aux mabn.double_backward_ops mabn.metrics mabn.byol_ema mabn.joint_training mabn.meta mabn.meta_dmoe mabn.tent_bnadapt mabn.trajectory mabn.tta
   data.models_logits data.models_pred)
 list(JOIN parity_done "," parity_only)
 add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})
