@@ -159,7 +159,6 @@ static fet_status read_header(struct reader *r, int *at)
     if (end)
         return FET_FAIL(FET_E_FORMAT, "%s: empty; expected a first line %s", fet__show(r->name), r->usage);
     for (int c = 0; c < r->column_count; c++) {
-        at[c] = -1;
         for (int f = 0; f < r->fields; f++) {
             if (!is_named(field(r, f), r->columns[c].name))
                 continue;
@@ -197,7 +196,9 @@ static fet_status read_rows(struct reader *r, fet__csv_row_fn fn, void *user)
     int at[FET__CSV_COLUMNS], fields;
     const char *value[FET__CSV_COLUMNS];
     bool end = false;
-    fet_status st = read_header(r, at);
+    fet_status st;
+    memset(at, -1, sizeof at);
+    st = read_header(r, at);
     fields = r->fields;
     while (st == FET_OK) {
         st = read_record(r, &end);
