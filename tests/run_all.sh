@@ -58,8 +58,8 @@ suite "clang" build-clang -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ 
 log=$(mktemp)
 sh tests/lint.sh >"$log" 2>&1
 count "lint" $? "$log"
-sh tests/fuzz/run.sh 5 >"$log" 2>&1
-count "fuzz, 5 s a target" $? "$log"
+FETTLE_FUZZ_JOBS=$jobs sh tests/fuzz/run.sh 20 >"$log" 2>&1
+count "fuzz, 20 s a target" $? "$log"
 rm -f "$log"
 
 echo "$passed passed, $failed failed"

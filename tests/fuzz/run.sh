@@ -4,6 +4,7 @@
 #     tests/fuzz/run.sh --total SECONDS [TARGET...]     each until it has SECONDS over all runs, in turns of a minute at most:
 #                                                       stop it at any time and start it again, it goes on
 #     tests/fuzz/run.sh --table                         what each target has had so far
+# FETTLE_FUZZ_JOBS=N runs N targets at a time (not with --total).
 # A target is a file fuzz_TARGET.c here; corpus/TARGET/ holds its seeds (never written to) and TARGET.dict its words.
 # What the fuzzer finds is kept in work/TARGET/, where the next run goes on; inputs that crash stay in work/crashes/.
 # work/TARGET.done sums up seconds, executions and crashes; remove it where a reader has changed so much that the sum says
@@ -117,6 +118,31 @@ is_failed() {
     esac
     return 1
 }
+
+# Every N-th target, for each of N shares at a time; what failed is noted in a file, for shells beside each other share nothing else.
+jobs=${FETTLE_FUZZ_JOBS:-1}
+share() { # share NUMBER TARGET...
+    number=$1
+    shift
+    i=0
+    for target; do
+        if [ $((i % jobs)) -eq "$number" ]; then
+            fuzz "$target" "$seconds" || echo "$target" >>"$work/failed"
+        fi
+        i=$((i + 1))
+    done
+}
+if [ "$jobs" -gt 1 ] && [ -z "$total" ]; then
+    rm -f "$work/failed"
+    number=0
+    while [ "$number" -lt "$jobs" ]; do
+        share "$number" "$@" &
+        number=$((number + 1))
+    done
+    wait
+    [ ! -f "$work/failed" ] || failed=$(tr '\n' ' ' <"$work/failed")
+    set --
+fi
 
 again=yes
 while [ -n "$again" ]; do
