@@ -6,6 +6,7 @@
 #include "fettle/data.h"
 #include "fettle/meta.h"
 #include "fettle/model.h"
+#include "fettle/nas.h"
 #include "fettle/reid.h"
 #include "fettle/status.h"
 #include "fettle/tune.h"

@@ -1,0 +1,233 @@
+/* fet_nas_profile: what each block of a search's space takes on this machine, and how well their sum predicts whole networks. */
+#include "method/nas_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WARMUP 10
+#define MOST_REPEATS 100000
+#define LEAST_MS 1e-4
+
+typedef struct profiler {
+    fet__arch frame;
+    fet__nas_table table;
+    int repeats;
+    uint64_t seed;
+    double *seconds;
+} profiler;
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Median of what is left when runs that were interrupted (more than three median deviations off) are thrown away. Sorts. */
+static double steady_median(double *v, int n)
+{
+    double middle, spread, *off = malloc((size_t)n * sizeof *off);
+    int kept = 0;
+
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    middle = v[n / 2];
+    if (!off)
+        return middle;
+    for (int i = 0; i < n; i++)
+        off[i] = fabs(v[i] - middle);
+    qsort(off, (size_t)n, sizeof *off, by_value);
+    spread = off[n / 2];
+    free(off);
+    for (int i = 0; i < n; i++)
+        if (fabs(v[i] - middle) <= 3 * spread)
+            v[kept++] = v[i];
+    return v[kept / 2];
+}
+
+static fet_status run_program(void *user)
+{
+    return fet__program_run(user);
+}
+
+static fet_status run_step(void *user)
+{
+    return fet__step_compute(user);
+}
+
+static fet_status measure(profiler *p, fet_status (*run)(void *), void *user, double *ms)
+{
+    fet_status st = FET_OK;
+
+    for (int i = -WARMUP; i < p->repeats; i++) {
+        double begun = fet__now();
+
+        FET_TRY(run(user));
+        if (i >= 0)
+            p->seconds[i] = fet__now() - begun;
+    }
+    *ms = fmax(1e3 * steady_median(p->seconds, p->repeats), LEAST_MS);
+done:
+    return st;
+}
+
+static void fill(const profiler *p, float *x, int64_t values)
+{
+    for (int64_t i = 0; i < values; i++)
+        x[i] = (float)fet__random_normal(p->seed, fet__hash32("nas.profile"), 0, (uint64_t)i);
+}
+
+/* One block alone, on one image. */
+static fet_status measure_block(profiler *p, int stage, int j)
+{
+    const fet__quadranet *q = p->frame.config;
+    fet__quadra_block o = {.kernel = fet__nas_kernel(j), .expand = fet__nas_expansion(j), .scale = q->scale};
+    fet__build b = {.may_initialise = true, .seed = p->seed, .dtype = FET_F32};
+    fet__program_options options = {.memory = fet__budget(0)};
+    fet__program *program = NULL;
+    int channels;
+    fet__node *x;
+    fet_status st;
+
+    o.mixer = q->mixer;
+    fet__nas_stage(&p->frame, stage, o.grid, &channels);
+    FET_TRY(fet__params_create(&b.store));
+    FET_TRY(fet__graph_create(&b.g));
+    x = fet__input(b.g, "x", FET_F32, FET_SHAPE(1, (int64_t)o.grid[0] * o.grid[1], channels));
+    fet__output(b.g, "y", fet__nn_quadra_block(&b, x, &o));
+    FET_TRY(fet__graph_status(b.g));
+    FET_TRY(fet__program_create(&program, b.g, &options));
+    fill(p, fet__program_input(program, "x"), (int64_t)o.grid[0] * o.grid[1] * channels);
+    st = measure(p, run_program, program, &p->table.block[stage][j]);
+done:
+    fet__program_destroy(program);
+    fet__graph_destroy(b.g);
+    fet__params_destroy(b.store);
+    return st;
+}
+
+/* The whole network that the frame's configuration describes now. */
+static fet_status measure_network(profiler *p, double *ms)
+{
+    fet__text text = {0};
+    fet_model_options model = {0};
+    fet__step_options options = {.batch = 1, .memory = fet__budget(0), .seed = p->seed};
+    fet__model *m = NULL;
+    fet__step step = {0};
+    fet_status st;
+
+    p->frame.class_->print(&p->frame, &text);
+    if (text.failed)
+        return FET_E_NOMEM;
+    model.arch = text.s;
+    FET_TRY(fet__model_open_with(&m, "none", &model, p->seed));
+    FET_TRY(fet__step_create(&step, m, &options));
+    fill(p, step.images, (int64_t)m->input.height * m->input.width * 3);
+    if (step.labels)
+        step.labels[0] = 0;
+    st = measure(p, run_step, &step, ms);
+done:
+    fet__step_fini(&step);
+    fet__model_close(m);
+    fet__text_fini(&text);
+    return st;
+}
+
+/* What a network of the least depth takes beyond its blocks. */
+static fet_status measure_fixed(profiler *p)
+{
+    fet__quadranet *q = p->frame.config, kept = *q;
+    double whole = 0;
+    fet_status st;
+
+    for (int i = 0; i < QUADRANET_STAGES; i++)
+        q->depths[i] = 1;
+    q->kernel = 3;
+    q->expand = 2;
+    st = measure_network(p, &whole);
+    p->table.fixed = 0;
+    p->table.fixed = fmax(whole - fet__nas_predict(&p->table, q), LEAST_MS);
+    *q = kept;
+    return st;
+}
+
+/* A network of the space: a candidate at each position of the frame, of which the identity leaves the block out, but for one a stage. */
+static void draw_network(const profiler *p, fet__quadranet *q, int number)
+{
+    uint32_t stream = fet__hash32("nas.check"), at = 0;
+
+    q->own_count = 0;
+    for (int stage = 0; stage < QUADRANET_STAGES; stage++) {
+        int depth = 0, last = q->depths[stage];
+
+        for (int i = 0; i < last; i++) {
+            int j = (int)(fet__random_u32(p->seed, stream, (uint32_t)number, at++) % FET__NAS_SPACE);
+
+            if (j == FET__NAS_IDENTITY && (depth > 0 || i + 1 < last))
+                continue;
+            j %= FET__NAS_IDENTITY;
+            q->own_kernel[q->own_count] = (unsigned char)fet__nas_kernel(j);
+            q->own_expand[q->own_count++] = (unsigned char)fet__nas_expansion(j);
+            depth++;
+        }
+        q->depths[stage] = depth;
+    }
+}
+
+static fet_status check(profiler *p, int networks, fet_nas_profile_report *r)
+{
+    fet__quadranet *q = p->frame.config, kept = *q;
+    fet_status st = FET_OK;
+
+    for (int i = 0; i < networks; i++) {
+        double measured = 0, error;
+
+        draw_network(p, q, i);
+        st = measure_network(p, &measured);
+        error = fabs(fet__nas_predict(&p->table, q) / measured - 1);
+        *q = kept;
+        if (st != FET_OK)
+            return st;
+        r->mean_error += error / networks;
+        r->worst_error = fmax(r->worst_error, error);
+        r->checked++;
+    }
+    return FET_OK;
+}
+
+fet_status fet_nas_profile(const fet_nas_profile_options *o, const char *out, fet_nas_profile_report *report)
+{
+    profiler p = {0};
+    int networks, positions = 0;
+    fet_status st;
+
+    if (!o || !out || !report)
+        return FET_FAIL(FET_E_ARG, "fet_nas_profile: options, path or report is absent");
+    memset(report, 0, sizeof *report);
+    p.repeats = o->repeats ? o->repeats : 100;
+    p.seed = o->seed;
+    networks = o->check ? o->check : 10;
+    if (p.repeats < 1 || p.repeats > MOST_REPEATS || networks > 1000)
+        return FET_FAIL(FET_E_ARG, "%d repeats or %d networks to check are out of range", p.repeats, networks);
+    if (fet__file_exists(out))
+        return FET_FAIL(FET_E_ARG, "%s exists", out);
+    FET_TRY(fet__nas_frame(&p.frame, o->frame));
+    for (int i = 0; i < QUADRANET_STAGES; i++)
+        positions += ((const fet__quadranet *)p.frame.config)->depths[i];
+    if (positions > QUADRANET_BLOCKS)
+        st = FET_FAIL(FET_E_ARG, "a frame of %d blocks: %d at most", positions, QUADRANET_BLOCKS);
+    FET_TRY(st);
+    FET_TRY(FET_NEW(p.seconds, p.repeats));
+    for (int stage = 0; stage < QUADRANET_STAGES; stage++)
+        for (int j = 0; j < FET__NAS_IDENTITY; j++, report->entries++)
+            FET_TRY(measure_block(&p, stage, j));
+    FET_TRY(measure_fixed(&p));
+    report->fixed_ms = p.table.fixed;
+    if (networks > 0)
+        FET_TRY(check(&p, networks, report));
+    st = fet__nas_table_write(&p.table, &p.frame, out, report);
+done:
+    fet__free(p.seconds);
+    fet__arch_fini(&p.frame);
+    return st;
+}
