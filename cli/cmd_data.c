@@ -4,12 +4,17 @@
 #include <string.h>
 
 static const flag flags_synth[] = {{"out", "DIR", "the operand", "folder to write; must not exist", false},
+                                   {"kind", "shapes|reid", "shapes",
+                                    "labelled shapes, or figures seen by several cameras for `fettle reid`", false},
                                    {"classes", "N", "5", "shapes", false},
                                    {"domains", "N", "2", "visual domains, a folder each", false},
                                    {"per-class", "N", "60", "training images of a class in a domain", false},
                                    {"val-per-class", "N", "20", "validation images of a class in a domain", false},
-                                   {"size", "N", "32", "pixels of a side", false},
+                                   {"size", "N", "32", "pixels of a side; reid: of the width", false},
                                    {"first-class", "N", "0", "begin with this shape, so that two tasks differ", false},
+                                   {"identities", "N", "40", "reid: of each of two domains, half for training", false},
+                                   {"cameras", "N", "4", "reid: of each domain", false},
+                                   {"per-camera", "N", "3", "reid: images of an identity by a camera", false},
                                    FLAG_END};
 static const flag flags_set[] = {{"data", "DATA", "the operand", "data set", true}, FLAG_END};
 static const flag flags_stats[] = {{"size", "N", "64", "images are resized to this size first", false}, FLAG_END};
@@ -40,14 +45,56 @@ static bool small_int(const args *a, const char *name, int64_t low, int64_t high
     return true;
 }
 
+static int say_images(const args *a, const char *out, int64_t images)
+{
+    if (a->json)
+        return print_json(json_pack("{s:I, s:o}", "images", (json_int_t)images, "out", json_text(out)));
+    printf("%lld images in %s\n", (long long)images, shown(out));
+    return EXIT_DONE;
+}
+
+/* Flags of the other kind are no silent extras. */
+static bool only_flags_of(const args *a, bool reid)
+{
+    static const char *const shapes[] = {"classes", "domains", "per-class", "val-per-class", "first-class", NULL};
+    static const char *const figures[] = {"identities", "cameras", "per-camera", NULL};
+
+    for (const char *const *name = reid ? shapes : figures; *name; name++)
+        if (args_text(a, *name)) {
+            usage_error(a, "--%s belongs to --kind %s", *name, reid ? "shapes" : "reid");
+            return false;
+        }
+    return true;
+}
+
+static int run_synth_reid(const args *a, const char *out)
+{
+    fet_reid_synth_options o = {.seed = a->seed};
+    int64_t images = 0;
+    fet_status st;
+
+    if (!only_flags_of(a, true) || !small_int(a, "identities", 4, 100000, &o.identities) ||
+        !small_int(a, "cameras", 1, 64, &o.cameras) || !small_int(a, "per-camera", 2, 1000, &o.per_camera) ||
+        !small_int(a, "size", 16, 512, &o.width))
+        return EXIT_USAGE;
+    st = fet_reid_synth(out, &o, &images);
+    return st == FET_OK ? say_images(a, out, images) : fail(st);
+}
+
 static int run_synth(args *a)
 {
-    const char *out = path_of(a, "out");
+    const char *out = path_of(a, "out"), *kind = args_text(a, "kind");
     fet_synth_options o = {.seed = a->seed};
     int64_t images = 0;
     fet_status st;
 
-    if (!out || !small_int(a, "classes", 2, 10, &o.classes) || !small_int(a, "domains", 1, 4, &o.domains) ||
+    if (!out)
+        return EXIT_USAGE;
+    if (kind && strcmp(kind, "reid") == 0)
+        return run_synth_reid(a, out);
+    if (kind && strcmp(kind, "shapes") != 0)
+        return usage_error(a, "--kind '%s' is neither shapes nor reid", shown(kind));
+    if (!only_flags_of(a, false) || !small_int(a, "classes", 2, 10, &o.classes) || !small_int(a, "domains", 1, 4, &o.domains) ||
         !small_int(a, "per-class", 1, 1000000, &o.per_class) ||
         !small_int(a, "val-per-class", 1, 1000000, &o.val_per_class) || !small_int(a, "size", 8, 4096, &o.size) ||
         !small_int(a, "first-class", 0, 9, &o.first_class))
@@ -55,10 +102,7 @@ static int run_synth(args *a)
     st = fet_data_synth(out, &o, &images);
     if (st != FET_OK)
         return fail(st);
-    if (a->json)
-        return print_json(json_pack("{s:I, s:o}", "images", (json_int_t)images, "out", json_text(out)));
-    printf("%lld images in %s\n", (long long)images, shown(out));
-    return EXIT_DONE;
+    return say_images(a, out, images);
 }
 
 /* ---- check -------------------------------------------------------------------------------------------------------- */
@@ -178,7 +222,7 @@ const command command_data_synth = {"data synth",
                                     "[DIR]",
                                     0,
                                     1,
-                                    "Draw labelled textured shapes in several visual domains.",
+                                    "Draw labelled shapes in several visual domains, or figures seen by several cameras.",
                                     "fettle data synth --out shapes --classes 5 --domains 2",
                                     {flags_synth},
                                     run_synth};

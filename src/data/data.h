@@ -210,8 +210,9 @@ const char *fet__reid_role_name(fet__reid_role role);
 typedef struct fet__reid_set {
     const char *root, *format;
     int count[FET__REID_ROLES];
-    fet__reid_image *images[FET__REID_ROLES]; /* in byte order of the paths: an image's place is its row in the memory */
-    int identities;                           /* of the training images */
+    fet__reid_image
+        *images[FET__REID_ROLES]; /* in byte order of the paths: an image's place is its row in the memory */
+    int identities;               /* of the training images */
     char fingerprint[65];
     fet__arena arena;
 } fet__reid_set;
@@ -232,5 +233,16 @@ void fet__reid_fini(fet__reid_set *s);
  * of (seed, pass) alone. *out holds *count indices (caller frees). */
 fet_status fet__reid_draw(int32_t **out, int64_t *count, const int32_t *label, const int32_t *camera, int64_t items,
                           int instances, uint64_t seed, uint32_t pass);
+
+/* ---- synth_reid.c ------------------------------------------------------------------------------------------------- */
+typedef struct fet__synth_reid_options {
+    int identities; /* of each domain, half of them for training; 0: 40 */
+    int cameras;    /* 0: 4 */
+    int per_camera; /* images of an identity by each; 0: 3 */
+    int width;      /* pixels; the height is twice that; 0: 32 */
+    uint64_t seed;
+} fet__synth_reid_options;
+/* Writes OUT/{source,target}/{train,query,gallery}/ID/CAMERA_NN.png: figures, deterministic by seed. OUT must not exist. */
+fet_status fet__synth_reid(const char *out, const fet__synth_reid_options *o, int64_t *images);
 
 #endif

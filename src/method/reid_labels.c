@@ -108,6 +108,12 @@ fet_status fet__reid_label(const fet__reid_labelling *l, fet__spcl_labels *out, 
     else
         FET_TRY(self_paced(l, label, x, rows, width, first, threshold));
     FET_TRY(count(l, out, label, rows));
+    if (out->clusters == 1 && out->outliers == 0)
+        fet__note("one cluster holds all %lld images: there is nothing to tell them from (a smaller --eps splits it)",
+                  (long long)rows);
+    else if (out->clusters == 0)
+        fet__note("no cluster among %lld images: each is a class of its own (a larger --eps makes some)",
+                  (long long)rows);
     if (threshold->known)
         out->threshold = 1 - (double)threshold->alpha;
     if (l->truth_known)

@@ -59,7 +59,7 @@ static const entry entries[] = {
     {"mean", TEXT, AT(model_options.mean_text), 0, 0, NULL},
     {"std", TEXT, AT(model_options.std_text), 0, 0, NULL},
     {"interpolation", TEXT, AT(model_options.interpolation), 0, 0, NULL},
-    {"max-pixels", INT64, AT(data_options.max_pixels), 1, 1e15, NULL},
+    {"max-pixels", INT64, AT(data_options.max_pixels), 0, 1e15, NULL},
     {"no-exif", SWITCH, AT(data_options.ignore_exif), 0, 1, NULL},
 };
 enum { ENTRIES = sizeof entries / sizeof *entries };
@@ -217,8 +217,6 @@ static fet_status check_entry(const fet_reid_options *o, const entry *e)
         return set_choice(e, &ignored, kept);
     }
     if (e->kind != INT && e->kind != INT64 && e->kind != REAL)
-        return FET_OK;
-    if (e->offset == AT(data_options.max_pixels) && v == 0)
         return FET_OK;
     if (!(v >= e->low && v <= e->high))
         return FET_FAIL(FET_E_ARG, "%s %g is not from %g to %g", e->key, v, e->low, e->high);

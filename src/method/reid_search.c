@@ -1,4 +1,4 @@
-/* fet_reid_search: the gallery images nearest to given ones. */
+/* fet_reid_search: the gallery images nearest to given ones; fet_reid_synth. */
 #include "method/reid_int.h"
 
 #include <math.h>
@@ -119,6 +119,23 @@ done:
     fet__free(query);
     fet__free(distance);
     return st;
+}
+
+fet_status fet_reid_synth(const char *out, const fet_reid_synth_options *o, int64_t *images)
+{
+    static const fet_reid_synth_options none;
+    fet__synth_reid_options options;
+    int64_t written = 0;
+
+    if (!out)
+        return FET_FAIL(FET_E_ARG, "fet_reid_synth: no folder to write to");
+    o = o ? o : &none;
+    options = (fet__synth_reid_options){.identities = o->identities,
+                                        .cameras = o->cameras,
+                                        .per_camera = o->per_camera,
+                                        .width = o->width,
+                                        .seed = o->seed};
+    return fet__synth_reid(out, &options, images ? images : &written);
 }
 
 fet_status fet_reid_search(fet_model *m, const char *gallery, const char *const *images, int count, int top,

@@ -8,9 +8,9 @@
 fet__node *fet__unit_rows(fet__graph *g, fet__node *x)
 {
     fet__node *square = fet__sum(g, fet__mul(g, x, x), x ? 1U << (x->shape.rank - 1) : 0);
-    fet__node *length =
-        fet__binary(g, FET__OP_MAX, fet__unary(g, FET__OP_SQRT, square), fet__scalar(g, FET_F32, 1e-12));
-    return fet__div(g, x, length);
+    /* The floor lies under the root: the gradient of a root at 0 is infinite, and 0 times that no number. */
+    fet__node *floored = fet__binary(g, FET__OP_MAX, square, fet__scalar(g, FET_F32, 1e-24));
+    return fet__div(g, x, fet__unary(g, FET__OP_SQRT, floored));
 }
 
 fet__node *fet__memory_centers(fet__graph *g, fet__node *memory, fet__node *label, fet__node **present)

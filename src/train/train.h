@@ -112,6 +112,14 @@ fet__node *fet__memory_loss(fet__graph *g, fet__node *features, fet__node *cente
 fet__node *fet__memory_loss_late(fet__graph *g, fet__node *features, fet__node *centers, fet__node *present,
                                  fet__node *target, double temperature, fet__node *later);
 
+/* ---- reid_losses.c: other losses of re-identification ----------------------------------------------------------------- */
+/* Means over the batch. logits, teacher [B, C]; embeddings [B, D], labels i32 [B]; nothing reaches the teacher. Positives are the farthest image of the
+ * same label, itself included, negatives the nearest of another. */
+fet__node *fet__soft_entropy(fet__graph *g, fet__node *logits, fet__node *teacher);
+fet__node *fet__triplet_loss(fet__graph *g, fet__node *embeddings, fet__node *labels, double margin);
+fet__node *fet__softmax_triplet_loss(fet__graph *g, fet__node *embeddings, fet__node *labels, double margin);
+fet__node *fet__soft_softmax_triplet_loss(fet__graph *g, fet__node *embeddings, fet__node *teacher, fet__node *labels);
+
 /* ---- spcl_step.c: the step with its memory --------------------------------------------------------------------------- */
 typedef struct fet__spcl_step_options {
     int batch;                 /* images of one domain */

@@ -57,7 +57,12 @@ help_of plan $model adapter data batch mode steps optimizer clip drop-path ema a
 help_of inspect arch all
 help_of convert force weights peft model
 help_of list
-help_of "data synth" out classes domains per-class val-per-class size first-class
+help_of "data synth" out classes domains per-class val-per-class size first-class kind identities cameras per-camera
+help_of "reid train" data source format source-format model out resume epochs iters batch instances image lr wd lr-step lr-gamma eval-step select augment \
+    save-every check-finite eps eps-gap k1 k2 min-samples temp momentum update reference-order neck-bias norms pool last-stride labels outliers \
+    arch mean std interpolation $decoding
+help_of "reid eval" $model data format test-size rerank domain $decoding
+help_of "reid search" $model gallery top domain $decoding
 help_of "data preview" data out augment image interpolation crop-pct images count $reading
 help_of "data check" data $reading
 help_of "data stats" data size $reading

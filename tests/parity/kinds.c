@@ -89,6 +89,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"spcl.ranking", parity_spcl_ranking, NULL},
                                     {"spcl.ranking_ties", parity_spcl_ranking_ties, NULL},
                                     {"spcl.tiny_net", parity_spcl_tiny_net, NULL},
+                                    {"spcl.toolbox_losses", parity_spcl_toolbox_losses, NULL},
                                     /* not checked yet */
                                     {"hydra.peft_lora", parity_peft_lora, "peft_lora"},
                                     {"hydra.vit_jax", parity_vit_jax, "vit_base_jax.npz"},

@@ -21,10 +21,10 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   quadranet.nas_gates quadranet.nas_toy_search
   quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn mona.lr_schedules
   mona.swin_lora
-  spcl.tiny_net
+  spcl.tiny_net spcl.toolbox_losses
   hydra.vit_ssf hydra.vit_repadapter
   hydra.vit_fact_tk hydra.vit_fact_tt
-  mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.aux mabn.double_backward_ops mabn.metrics mabn.byol_ema mabn.joint_training mabn.meta mabn.meta_dmoe mabn.tent_bnadapt mabn.trajectory mabn.tta
+  mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.aux mabn.byol_ema mabn.double_backward_ops mabn.joint_training mabn.meta mabn.meta_dmoe mabn.metrics mabn.tent_bnadapt mabn.trajectory mabn.tta
   data.models_logits data.models_pred)
 list(JOIN parity_done "," parity_only)
 add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})

@@ -94,6 +94,7 @@ fet_status parity_spcl_pseudo_labels(parity_case *c);
 fet_status parity_spcl_ranking(parity_case *c);
 fet_status parity_spcl_ranking_ties(parity_case *c);
 fet_status parity_spcl_tiny_net(parity_case *c);
+fet_status parity_spcl_toolbox_losses(parity_case *c);
 fet_status parity_relpos_mask(parity_case *c);
 fet_status parity_resize_pool(parity_case *c);
 fet_status parity_mabn_aux(parity_case *c);
