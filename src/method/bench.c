@@ -23,29 +23,33 @@ const fet__workload fet__workloads[] = {
      "hydra:at=mlp.fc2,rank=8,bias=false",
      false,
      NULL,
-     {NULL}},
+     {NULL},
+     NULL},
     {"vit-full",
      "ViT-B/16 at 224, every parameter, AdamW",
      "vit_base_patch16_224:classes=100",
      "full",
      false,
      NULL,
-     {NULL}},
+     {NULL},
+     NULL},
     {"swin-mona",
      "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
      "swin_tiny_patch4_window7_224:classes=100",
      "mona:dropout=0",
      true,
      NULL,
-     {NULL}},
-    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false, NULL, {NULL}},
+     {NULL},
+     NULL},
+    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false, NULL, {NULL}, NULL},
     {"r20-full",
      "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW",
      "resnet20",
      "full",
      false,
      NULL,
-     {NULL}},
+     {NULL},
+     NULL},
     {.name = "quadranet",
      .help = "QuadraNet36 at 224 by --size, every parameter, AdamW",
      .arch = "quadranet36_%s",
@@ -61,6 +65,10 @@ const fet__workload fet__workloads[] = {
     STUDY("quadra", "with quadratic convolutions", "quadratic"),
     STUDY("swin", "with windowed attention", "window"),
     STUDY("hor", "with recursive gated convolutions", "gated"),
+    {.name = "r50-mabn",
+     .help = "ResNet-50 at 224, an episode of MABN: second order, --batch support and as many query pictures, Adam",
+     .arch = "resnet50:classes=100",
+     .run = fet__bench_mabn},
     {.name = "dw",
      .help = "one depthwise 7x7 layer, 64 channels at 56x56, with every gradient",
      .module = &fet__bench_depthwise},
@@ -238,8 +246,10 @@ fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **t
     w = find(o->workload);
     if (!w)
         return FET_E_ARG;
-    if (w->module && !size_of(w, o->size))
+    if ((w->module || w->run) && !size_of(w, o->size))
         return FET_E_ARG;
+    if (w->run)
+        return w->run(&own, w, out, text);
     return w->module ? fet__bench_module(&own, w, out, text) : measure(&own, w, out, text);
 }
 
