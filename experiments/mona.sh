@@ -43,16 +43,16 @@ list() { # list FILE DOMAIN COUNT SEED
 
 # The run of a cell: goes on where it was killed, and is done when its result is there.
 cell() { # cell NAME COMMAND...
-    name=$1
+    run=$1
     shift
-    [ -f "$name.json" ] && return
-    mkdir -p "$(dirname "$name")"
+    [ -f "$run.json" ] && return
+    mkdir -p "$(dirname "$run")"
     resume=
-    [ -f "$name/run.json" ] && resume=--resume
-    [ -d "$name" ] && [ -z "$resume" ] && rm -rf "$name"
+    [ -f "$run/run.json" ] && resume=--resume
+    [ -d "$run" ] && [ -z "$resume" ] && rm -rf "$run"
     # shellcheck disable=SC2086
-    "$fettle" "$@" --out "$name" --quiet --json $resume >"$name.tmp"
-    mv "$name.tmp" "$name.json"
+    "$fettle" "$@" --out "$run" --quiet --json $resume >"$run.tmp"
+    mv "$run.tmp" "$run.json"
 }
 value() { tr ',{}' '\n\n\n' <"$2" | sed -n "s/^ *\"$1\": *//p" | head -n 1; }
 rate() { # full tuning and the last block's train large matrices: a smaller step
