@@ -15,7 +15,7 @@ fet_status fet__nas_frame(fet__arch *out, const char *text)
 
     if (st != FET_OK)
         return st;
-    if (out->class_ != &fet__arch_quadranet)
+    if (strcmp(out->class_->family, "quadranet") != 0)
         return FET_FAIL(FET_E_ARG, "a search goes over quadratic networks and their frame, not over '%s'",
                         fet__show(text));
     q = out->config;

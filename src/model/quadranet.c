@@ -2,6 +2,8 @@
  * mixer is an option, so that plain depthwise, gated (HorNet) and mixer-free networks are the same code. Tensor names are the authors'. */
 #include "model/quadranet.h"
 
+#include "model/model_int.h"
+
 #include <string.h>
 
 #define STAGES QUADRANET_STAGES
@@ -118,6 +120,11 @@ static fet_status set_mixer(const char *family, const fet__arch_option *o, const
                     o->key, fet__show(value));
 }
 
+static fet_status set_blocks(const char *family, const fet__arch_option *o, const char *value)
+{
+    return fet__quadranet_take_blocks(o->target, family, value);
+}
+
 static fet_status parse(fet__arch *a, const char *name, const char *options)
 {
     quadranet *q = a->config;
@@ -126,7 +133,7 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
                                 {"kernel", &q->kernel, 1, 63, fet__arch_set_int},
                                 {"expand", &q->expand, 1, 64, fet__arch_set_int},
                                 {"patch", &q->patch, 1, 32, fet__arch_set_int},
-                                {"blocks", q, 0, 0, fet__quadranet_set_blocks},
+                                {"blocks", q, 0, 0, set_blocks},
                                 {"mixer", &q->mixer, 0, 0, set_mixer},
                                 {"quadratic_channels", &q->quadratic_channels, 0, 0, fet__arch_set_bool},
                                 {"scale", &q->scale, 0, 10, fet__arch_set_double},

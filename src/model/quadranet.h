@@ -1,8 +1,9 @@
-/* What quadranet.c and quadranet_blocks.c share: the sizes of a network of the frame. */
+/* The sizes of a quadratic network or of another one of its frame: the configuration of an architecture whose family is "quadranet". Shown to
+ * the search, which changes blocks. */
 #ifndef FET_QUADRANET_H
 #define FET_QUADRANET_H
 
-#include "model/model_int.h"
+#include "model/model.h"
 
 #define QUADRANET_STAGES 4
 #define QUADRANET_BLOCKS 256 /* most that may differ from each other */
@@ -17,8 +18,8 @@ typedef struct fet__quadranet {
     unsigned char own_kernel[QUADRANET_BLOCKS], own_expand[QUADRANET_BLOCKS];
 } fet__quadranet;
 
-/* The value of "blocks": k3e2+k7e4+..; an fet__arch_option's set, target the network. */
-fet_status fet__quadranet_set_blocks(const char *family, const fet__arch_option *o, const char *value);
+/* Takes the value of "blocks": k3e2+k7e4+.. */
+fet_status fet__quadranet_take_blocks(fet__quadranet *q, const char *family, const char *value);
 /* There is one for each of the depths. */
 fet_status fet__quadranet_check_blocks(const fet__quadranet *q);
 void fet__quadranet_print_blocks(const fet__quadranet *q, fet__text *out);

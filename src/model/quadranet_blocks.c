@@ -1,14 +1,15 @@
 /* Blocks of a quadratic network that differ in kernel and expansion: as an option's text, and read from a checkpoint's shapes. */
 #include "model/quadranet.h"
 
+#include "model/model_int.h"
+
 #include <string.h>
 
 #define MOST_KERNEL 63
 #define MOST_EXPAND 64
 
-fet_status fet__quadranet_set_blocks(const char *family, const fet__arch_option *o, const char *value)
+fet_status fet__quadranet_take_blocks(fet__quadranet *q, const char *family, const char *value)
 {
-    fet__quadranet *q = o->target;
     const char *s = value;
 
     q->own_count = 0;

@@ -32,7 +32,7 @@ below() {
 }
 
 # A folder shows its neighbours FOLDER/FOLDER.h; these few are shown besides.
-shown_besides="tensor/op.h tensor/ops.def store/json_text.h"
+shown_besides="tensor/op.h tensor/ops.def store/json_text.h model/quadranet.h train/nas.h"
 
 contains() {
     case " $1 " in *" $2 "*) return 0 ;; esac
