@@ -8,7 +8,7 @@ set -eu
 fettle=$(cd "$(dirname "${1:-build/fettle}")" && pwd)/$(basename "${1:-build/fettle}")
 archive=$(realpath "${OMNIGLOT:-../shared/data/omniglot_small1.tar}")
 work=${EXPERIMENT_DIR:-$(dirname "$fettle")/experiments/reid}
-epochs=${REID_EPOCHS:-30} iters=${REID_ITERS:-40} seeds=${REID_SEEDS:-0 1 2}
+epochs=${REID_EPOCHS:-30} iters=${REID_ITERS:-30} seeds=${REID_SEEDS:-0 1 2}
 if [ ! -f "$archive" ]; then
     echo "experiment reid: $archive is missing" >&2
     exit 1
@@ -34,7 +34,8 @@ fi
 # Characters must not be mirrored or half erased: shifts, small turns.
 common="--batch 64 --epochs $epochs --iters $iters --eval-step $epochs --lr 1e-3 --lr-step $((epochs * 2 / 3 + 1)) --k1 20 --augment crop=3+rotate:degrees=10
     --image 32x32"
-net="--model none --arch resnet:block=basic,blocks=1+1+1+1,width=16,img=32"
+arch=resnet:block=basic,blocks=1+1+1+1,width=16,img=32
+net="--model none --arch $arch"
 
 # The run of a cell: goes on where it was killed, and is done when its result is there.
 cell() { # cell NAME SEED FLAG...
@@ -59,13 +60,12 @@ value() { tr ',{}' '\n\n\n' <"$2" | sed -n "s/^ *\"$1\": *//p" | head -n 1; }
 # Mean and spread over the seeds of KEY in the files NAME-SEED.json, in percent.
 over_seeds() { # over_seeds KEY NAME
     for seed in $seeds; do value "$1" "$2-$seed.json"; done |
-        awk '{ s += 100 * $1; q += 1e4 * $1 * $1; n++ } END { m = s / n; v = q / n - m * m; printf "%.1f +- %.1f", m, sqrt(v > 0 ? v : 0) }'
+        awk '/[0-9]/ { s += 100 * $1; q += 1e4 * $1 * $1; n++ } END { if (!n) exit; m = s / n; v = q / n - m * m; printf "%.1f +- %.1f", m, sqrt(v > 0 ? v : 0) }'
 }
 
 for seed in $seeds; do
     # shellcheck disable=SC2086
     {
-        cell untrained $seed $net --data target --lr 0
         cell usl $seed $net --data target
         cell uda $seed $net --data target --source source
         cell uda-mean $seed $net --data target --source source --update mean
@@ -80,6 +80,7 @@ for seed in $seeds; do
         cell source-alone $seed $net --data source --labels supervised
         cell two-stages $seed --model source-alone-$seed --data target
     }
+    score untrained-$seed none --arch "$arch" --seed "$seed" --crop-pct 0 --interpolation bicubic --data target
     score rerank-$seed uda-$seed --data target --rerank
     score transfer-$seed source-alone-$seed --data target
     score source-joint-$seed uda-$seed --data source --domain source
