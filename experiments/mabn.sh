@@ -1,0 +1,130 @@
+#!/bin/sh
+# PACS, one domain held out: known sites trained plainly (ERM), jointly with the self-supervised branch, and with episodes; then the held-out domain
+# from twelve pictures by each method, another domain's file, the number of pictures with and without episodes, whole norms against scales and
+# shifts. Starts from the published CIFAR ResNet-20. Goes on cell by cell: what is done is kept in build/experiments/mabn, so an interrupted
+# run continues. Prints the tables of docs/experiments.md.
+# Usage: ./run experiment mabn        (needs ../shared/data/pacs96.tar and ../shared/data/weights, or PACS= and RESNET20= paths)
+set -eu
+fettle=$(cd "$(dirname "${1:-build/fettle}")" && pwd)/$(basename "${1:-build/fettle}")
+pacs=$(realpath "${PACS:-../shared/data/pacs96.tar}")
+base=$(realpath "${RESNET20:-../shared/data/weights/resnet20-12fca82f.th}")
+work=${EXPERIMENT_DIR:-$(dirname "$fettle")/experiments/mabn}
+for file in "$pacs" "$base"; do
+    [ -f "$file" ] || { echo "experiment mabn: $file is missing" >&2; exit 1; }
+done
+mkdir -p "$work"
+cd "$work"
+[ -d pacs96 ] || tar -xf "$pacs"
+seeds=${SEEDS:-0 1 2}
+domains="photo art_painting cartoon"
+epochs=${EPOCHS:-4}
+episodes=${EPISODES:-150}
+small="--hidden 256 --projection 64 --inner-lr 0.05 --lr 1e-3 --outer-lr 3e-4 --batch 32 --quiet --json"
+
+# The run of a cell: goes on where it was killed, and is done when its result is there.
+cell() { # cell NAME COMMAND...
+    name=$1
+    shift
+    [ -f "$name.json" ] && return
+    mkdir -p "$(dirname "$name")"
+    resume=
+    [ -f "$name/run.json" ] && resume=--resume
+    [ -d "$name" ] && [ -z "$resume" ] && rm -rf "$name"
+    # shellcheck disable=SC2086
+    "$fettle" "$@" $small --out "$name" $resume >"$name.tmp"
+    mv "$name.tmp" "$name.json"
+}
+# What a command without a run says.
+ask() { # ask NAME COMMAND...
+    name=$1
+    shift
+    [ -f "$name.json" ] && return
+    mkdir -p "$(dirname "$name")"
+    "$fettle" "$@" --quiet --json >"$name.tmp"
+    mv "$name.tmp" "$name.json"
+}
+value() { tr ',{}' '\n\n\n' <"$2" | sed -n "s/^ *\"$1\": *//p" | head -n 1; }
+# mean and sample deviation of a key over files, in percent
+summary() { # summary KEY FILE...
+    key=$1
+    shift
+    for file; do value "$key" "$file"; done |
+        awk '{ s += $1; q += $1 * $1; n++ } END { m = s / n; v = n > 1 ? (q - n * m * m) / (n - 1) : 0; printf "%.1f ± %.1f", 100 * m, 100 * sqrt(v < 0 ? 0 : v) }'
+}
+files() { for seed in $seeds; do printf '%s ' "$1/$2.$seed.json"; done; }
+
+# ---- known sites
+for domain in $domains; do
+    for seed in $seeds; do
+        common="meta --data pacs96 --holdout $domain --seed $seed"
+        # shellcheck disable=SC2086
+        cell "$domain/erm.$seed" $common --model "$base" --stage joint --lambda 0 --epochs "$epochs"
+        # shellcheck disable=SC2086
+        cell "$domain/joint.$seed" $common --model "$base" --stage joint --epochs "$epochs"
+        # shellcheck disable=SC2086
+        cell "$domain/meta.$seed" $common --model "$domain/joint.$seed" --stage meta --episodes "$episodes"
+    done
+done
+
+# ---- the held-out site
+adapt() { # adapt NAME RUN DOMAIN SEED FLAG...
+    name=$1 run=$2 held=$3 number=$4
+    shift 4
+    ask "$name" adapt --model "$run" --data pacs96 --domains "$held" --seed "$number" --out "$name.sites" "$@"
+}
+for domain in $domains; do
+    for seed in $seeds; do
+        adapt "$domain/bn.$seed" "$domain/erm.$seed" "$domain" "$seed" --method bn
+        adapt "$domain/tent.$seed" "$domain/erm.$seed" "$domain" "$seed" --method tent --adapt both
+        adapt "$domain/arm.$seed" "$domain/erm.$seed" "$domain" "$seed" --method arm-bn
+        adapt "$domain/mabn.$seed" "$domain/meta.$seed" "$domain" "$seed"
+        adapt "$domain/whole.$seed" "$domain/meta.$seed" "$domain" "$seed" --adapt both
+        ask "$domain/mabn_tent.$seed" eval --model "$domain/meta.$seed" --adapter "$domain/mabn.$seed.sites/$domain.safetensors" \
+            --data "pacs96/$domain" --val-fraction 0 --split train --tta tent
+        ask "$domain/shuffle.$seed" adapt --model "$domain/meta.$seed" --data pacs96 --domains photo,art_painting,cartoon --seed "$seed" \
+            --out "$domain/shuffle.$seed.sites" --shuffle-domains
+        for count in 1 4 12 32; do
+            adapt "$domain/count.meta.$count.$seed" "$domain/meta.$seed" "$domain" "$seed" --count $count
+            adapt "$domain/count.joint.$count.$seed" "$domain/joint.$seed" "$domain" "$seed" --count $count
+        done
+    done
+done
+
+row() { # row TITLE KEY CELL
+    printf '| %s |' "$1"
+    for domain in $domains; do
+        # shellcheck disable=SC2046
+        printf ' %s |' "$(summary "$2" $(files "$domain" "$3"))"
+    done
+    printf '\n'
+}
+printf '| method | photo | art painting | cartoon |\n| --- | --- | --- | --- |\n'
+row ERM before bn
+row "ERM + BN statistics" after bn
+row "ERM + TENT (statistics, then entropy)" after tent
+row "ERM + statistics of the pictures alone (ARM-BN at test)" after arm
+row "joint training" before count.joint.12
+row "MABN, not adapted" before mabn
+row MABN after mabn
+row "MABN, statistics too" after whole
+row "MABN + TENT" top1 mabn_tent
+printf '\n| all three domains, model without | not adapted | own file | another'"'"'s |\n| --- | --- | --- | --- |\n'
+for domain in $domains; do
+    printf '| %s |' "$domain"
+    for key in before after shuffled; do
+        # shellcheck disable=SC2046
+        printf ' %s |' "$(summary $key $(files "$domain" shuffle))"
+    done
+    printf '\n'
+done
+printf '\n| pictures | photo | art painting | cartoon | without episodes: photo | art painting | cartoon |\n| --- | --- | --- | --- | --- | --- | --- |\n'
+for count in 1 4 12 32; do
+    printf '| %s |' $count
+    for stage in meta joint; do
+        for domain in $domains; do
+            # shellcheck disable=SC2046
+            printf ' %s |' "$(summary after $(files "$domain" "count.$stage.$count"))"
+        done
+    done
+    printf '\n'
+done
