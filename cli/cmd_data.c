@@ -3,19 +3,19 @@
 
 #include <string.h>
 
-static const flag flags_synth[] = {{"out", "DIR", "the operand", "folder to write; must not exist", false},
-                                   {"kind", "shapes|reid", "shapes",
-                                    "labelled shapes, or figures seen by several cameras for `fettle reid`", false},
-                                   {"classes", "N", "5", "shapes", false},
-                                   {"domains", "N", "2", "visual domains, a folder each", false},
-                                   {"per-class", "N", "60", "training images of a class in a domain", false},
-                                   {"val-per-class", "N", "20", "validation images of a class in a domain", false},
-                                   {"size", "N", "32", "pixels of a side; reid: of the width", false},
-                                   {"first-class", "N", "0", "begin with this shape, so that two tasks differ", false},
-                                   {"identities", "N", "40", "reid: of each of two domains, half for training", false},
-                                   {"cameras", "N", "4", "reid: of each domain", false},
-                                   {"per-camera", "N", "3", "reid: images of an identity by a camera", false},
-                                   FLAG_END};
+static const flag flags_synth[] = {
+    {"out", "DIR", "the operand", "folder to write; must not exist", false},
+    {"kind", "shapes|reid", "shapes", "labelled shapes, or figures seen by several cameras for `fettle reid`", false},
+    {"classes", "N", "5", "shapes", false},
+    {"domains", "N", "2", "visual domains, a folder each", false},
+    {"per-class", "N", "60", "training images of a class in a domain", false},
+    {"val-per-class", "N", "20", "validation images of a class in a domain", false},
+    {"size", "N", "32", "pixels of a side; reid: of the width", false},
+    {"first-class", "N", "0", "begin with this shape, so that two tasks differ", false},
+    {"identities", "N", "40", "reid: of each of two domains, half for training", false},
+    {"cameras", "N", "4", "reid: of each domain", false},
+    {"per-camera", "N", "3", "reid: images of an identity by a camera", false},
+    FLAG_END};
 static const flag flags_set[] = {{"data", "DATA", "the operand", "data set", true}, FLAG_END};
 static const flag flags_stats[] = {{"size", "N", "64", "images are resized to this size first", false}, FLAG_END};
 
@@ -94,8 +94,8 @@ static int run_synth(args *a)
         return run_synth_reid(a, out);
     if (kind && strcmp(kind, "shapes") != 0)
         return usage_error(a, "--kind '%s' is neither shapes nor reid", shown(kind));
-    if (!only_flags_of(a, false) || !small_int(a, "classes", 2, 10, &o.classes) || !small_int(a, "domains", 1, 4, &o.domains) ||
-        !small_int(a, "per-class", 1, 1000000, &o.per_class) ||
+    if (!only_flags_of(a, false) || !small_int(a, "classes", 2, 10, &o.classes) ||
+        !small_int(a, "domains", 1, 4, &o.domains) || !small_int(a, "per-class", 1, 1000000, &o.per_class) ||
         !small_int(a, "val-per-class", 1, 1000000, &o.val_per_class) || !small_int(a, "size", 8, 4096, &o.size) ||
         !small_int(a, "first-class", 0, 9, &o.first_class))
         return EXIT_USAGE;
@@ -218,14 +218,15 @@ static int run_stats(args *a)
     return EXIT_DONE;
 }
 
-const command command_data_synth = {"data synth",
-                                    "[DIR]",
-                                    0,
-                                    1,
-                                    "Draw labelled shapes in several visual domains, or figures seen by several cameras.",
-                                    "fettle data synth --out shapes --classes 5 --domains 2",
-                                    {flags_synth},
-                                    run_synth};
+const command command_data_synth = {
+    "data synth",
+    "[DIR]",
+    0,
+    1,
+    "Draw labelled shapes in several visual domains, or figures seen by several cameras.",
+    "fettle data synth --out shapes --classes 5 --domains 2",
+    {flags_synth},
+    run_synth};
 const command command_data_check = {"data check",
                                     "[DATA]",
                                     0,

@@ -102,7 +102,8 @@ FET_API fet_status fet_reid_search(fet_model *m, const char *gallery, const char
 
 /* Zero-initialised means defaults. */
 typedef struct fet_reid_synth_options {
-    int identities, cameras, per_camera, width; /* 40 a domain (half for training), 4, 3 images by each camera, 32 pixels (twice as high) */
+    int identities, cameras, per_camera,
+        width; /* 40 a domain (half for training), 4, 3 images by each camera, 32 pixels (twice as high) */
     uint64_t seed;
 } fet_reid_synth_options;
 /* Write OUT/{source,target}/{train,query,gallery}/ID/CAMERA_NN.png: figures of two domains with other identities, palettes and cameras (colour, blur,

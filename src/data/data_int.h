@@ -144,8 +144,8 @@ typedef struct fet__reid_listing {
 } fet__reid_listing;
 fet_status fet__reid_add(fet__reid_listing *l, fet__reid_role role, const fet__reid_image *image);
 typedef struct fet__reid_format {
-    const char *name, *mark;         /* mark: a file or folder that such a set has; NULL: none */
-    bool (*fits)(const char *root);  /* tells formats with the same mark apart; NULL: the mark is enough */
+    const char *name, *mark;        /* mark: a file or folder that such a set has; NULL: none */
+    bool (*fits)(const char *root); /* tells formats with the same mark apart; NULL: the mark is enough */
     fet_status (*list)(fet__reid_listing *l);
 } fet__reid_format;
 extern const fet__reid_format fet__reid_formats[]; /* ended by name NULL */

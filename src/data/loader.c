@@ -51,7 +51,7 @@ struct fet__loader {
     int64_t steps, positions;
     int32_t *order;       /* of the present epoch, */
     const int32_t *given; /* or the caller's */
-    atomic_uchar *bad; /* by sample: known to be unreadable */
+    atomic_uchar *bad;    /* by sample: known to be unreadable */
     _Atomic int64_t skipped;
     fet__image_cache *cache; /* or NULL */
     struct slot *slots;

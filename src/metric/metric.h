@@ -91,7 +91,8 @@ void fet__retrieval_destroy(fet__retrieval *r);          /* accepts NULL */
 
 /* ---- grouping.c: groups found without labels ------------------------------------------------------------------------- */
 typedef struct fet__grouping_result {
-    double purity;  /* share of the items in groups of two and more whose truth is their group's most frequent one; NAN without such groups */
+    double
+        purity; /* share of the items in groups of two and more whose truth is their group's most frequent one; NAN without such groups */
     double pair_f1; /* pairs put together against pairs of one truth; NAN when there are neither */
 } fet__grouping_result;
 /* found below 0: in no group. */

@@ -85,8 +85,8 @@ fet_status fet__checkpoint_write(const char *path, const fet__model *m, const fe
 {
     json_t *j = state_object(s);
     char *text = json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    fet_status st = text ? fet__state_write(path, m->store, text)
-                         : FET_FAIL(FET_E_NOMEM, "no memory for the state of the run");
+    fet_status st =
+        text ? fet__state_write(path, m->store, text) : FET_FAIL(FET_E_NOMEM, "no memory for the state of the run");
 
     free(text);
     json_decref(j);

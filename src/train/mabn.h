@@ -71,7 +71,7 @@ typedef struct fet__mabn_result {
     double joint_loss, outer_loss, seconds;
     fet__eval_result val;
     int64_t adapting, planned_bytes; /* values that adapt; of the larger stage */
-    double step_seconds; /* mean of the last stage's steps */
+    double step_seconds;             /* mean of the last stage's steps */
 } fet__mabn_result;
 /* Training samples of domain `holdout` (-1: none) take no part. Writes RUN: run.json, log.csv, state.safetensors, model.safetensors,
  * branch.safetensors; a resumed run ends with the same bits. The model's store is the plain model afterwards. */

@@ -132,12 +132,12 @@ typedef struct fet__spcl_step_options {
     bool check_finite, reference;
 } fet__spcl_step_options;
 typedef struct fet__spcl_step {
-    fet__step base;               /* program, images, loss, features [domains batch, D] of unit length, what trains */
-    int domains;                  /* 1 or 2 */
-    fet__param *memory;           /* state "spcl.memory" [rows, D]; the caller gives it its first values */
-    int32_t *row, *class_of;      /* [domains batch] */
-    int32_t *label;               /* [rows]: class of each row */
-    float *used;                  /* [rows]: 1 for the classes that count */
+    fet__step base;          /* program, images, loss, features [domains batch, D] of unit length, what trains */
+    int domains;             /* 1 or 2 */
+    fet__param *memory;      /* state "spcl.memory" [rows, D]; the caller gives it its first values */
+    int32_t *row, *class_of; /* [domains batch] */
+    int32_t *label;          /* [rows]: class of each row */
+    float *used;             /* [rows]: 1 for the classes that count */
     const float *source_loss, *target_loss; /* source_loss: NULL with one domain */
 } fet__spcl_step;
 /* The model has its trainable tensors chosen (and features only). Memory: centres of all classes, [rows, D], beside the encoder's values. */
@@ -223,7 +223,7 @@ typedef struct fet__spcl_options {
     int source_count, target_count, source_identities;
     const char *source_print, *target_print; /* fingerprints of the sets, "" where there is none */
     const char *data_text;                   /* of both, for people */
-    int64_t epochs, iters; /* iters <= 0: one pass over the target's images */
+    int64_t epochs, iters;                   /* iters <= 0: one pass over the target's images */
     int batch, instances;
     int64_t eval_step;
     fet__schedule schedule; /* t in epochs, at their beginning */
@@ -240,8 +240,8 @@ typedef struct fet__spcl_options {
     /* First values of the memory, [rows, width]: centres of the source identities, then target features, of unit length. */
     fet_status (*fill_memory)(void *user, float *memory, int64_t source_rows, int64_t rows, int64_t width);
     /* Labels from `first` up for the memory's target rows; below 0: left out. */
-    fet_status (*relabel)(void *user, fet__spcl_labels *out, int32_t *label, const float *x, int64_t rows, int64_t width,
-                          int32_t first, fet__spcl_threshold *threshold);
+    fet_status (*relabel)(void *user, fet__spcl_labels *out, int32_t *label, const float *x, int64_t rows,
+                          int64_t width, int32_t first, fet__spcl_threshold *threshold);
     fet_status (*evaluate)(void *user, fet__spcl_scores *out); /* NULL: there is nothing to evaluate on */
     void (*progress)(void *user, const fet__progress *p);      /* top1 is the mAP; NULL: none */
     void *user;

@@ -253,10 +253,14 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_neighbours_are_exact),    cmocka_unit_test(test_threads_change_nothing),
-        cmocka_unit_test(test_twins_go_by_index),       cmocka_unit_test(test_dbscan_is_the_plain_one),
-        cmocka_unit_test(test_one_row_is_its_own_class), cmocka_unit_test(test_fewer_rows_than_k1),
-        cmocka_unit_test(test_twins_beyond_k1_end),     cmocka_unit_test(test_outliers_only),
+        cmocka_unit_test(test_neighbours_are_exact),
+        cmocka_unit_test(test_threads_change_nothing),
+        cmocka_unit_test(test_twins_go_by_index),
+        cmocka_unit_test(test_dbscan_is_the_plain_one),
+        cmocka_unit_test(test_one_row_is_its_own_class),
+        cmocka_unit_test(test_fewer_rows_than_k1),
+        cmocka_unit_test(test_twins_beyond_k1_end),
+        cmocka_unit_test(test_outliers_only),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
