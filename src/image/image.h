@@ -117,6 +117,12 @@ typedef struct fet__sampling {
 /* In place. FET_E_ARG for an argument outside of the ranges above. */
 fet_status fet__image_op(fet__image *im, fet__pixel_op op, double argument, const fet__sampling *how);
 
+/* ---- float_op.c: three interleaved channels of floats in [0, 1], `count` pixels ------------------------------ */
+/* Brightness, contrast, saturation, hue, gray, solarize, unrounded. FET_E_ARG for another operation. */
+fet_status fet__float_op(float *pixels, int64_t count, fet__pixel_op op, double argument);
+/* Each channel by its own mean and unbiased deviation (a constant one: deviation 1). */
+void fet__float_standardize(float *pixels, int64_t count);
+
 /* ---- augment.c ------------------------------------------------------------------------------------------- */
 typedef struct fet__jitter {
     double brightness, contrast, saturation, hue; /* 0: off; a range of [1 - x, 1 + x] (hue: [-x, x]) */

@@ -48,6 +48,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"mabn.tent_bnadapt", parity_mabn_tent_bnadapt, NULL},
                                     {"mabn.double_backward_ops", parity_mabn_double_backward_ops, NULL},
                                     {"mabn.metrics", parity_mabn_metrics, NULL},
+                                    {"mabn.augment", parity_mabn_augment, NULL},
                                     {"mabn.densenet", parity_mabn_densenet, NULL},
                                     {"mabn.resnet18", parity_mabn_resnet, NULL},
                                     {"mabn.resnet50", parity_mabn_resnet, NULL},

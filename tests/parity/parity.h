@@ -110,6 +110,7 @@ fet_status parity_mabn_meta_dmoe(parity_case *c);
 fet_status parity_mabn_tent_bnadapt(parity_case *c);
 fet_status parity_mabn_double_backward_ops(parity_case *c);
 fet_status parity_mabn_metrics(parity_case *c);
+fet_status parity_mabn_augment(parity_case *c);
 fet_status parity_mabn_densenet(parity_case *c);
 fet_status parity_mabn_resnet(parity_case *c);
 fet_status parity_qresnet14_logits(parity_case *c);
