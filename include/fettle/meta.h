@@ -100,9 +100,9 @@ typedef struct fet_tta_result {
     double diversity, first; /* of predicted classes in the last window and in the first, 0..1; NAN: too few pictures */
     int stopped;             /* the guard against collapse stopped it and took the changes back */
 } fet_tta_result;
-/* `tta`: "tent" or "tent:stats=source|batch,lr=1e-3,guard=true|false". Defaults: stats=source, lr=1e-3, guard=true. */
+/* `how`: "tent" or "tent:stats=source|batch,lr=1e-3,guard=true|false". Defaults: stats=source, lr=1e-3, guard=true. */
 FET_API fet_status fet_evaluate_tta(fet_model *m, const char *data, const char *split, const fet_data_options *o,
-                                    int batch, const char *tta, fet_eval_result *out, fet_tta_result *how);
+                                    int batch, const char *how, fet_eval_result *out, fet_tta_result *result);
 
 #ifdef __cplusplus
 }
