@@ -49,7 +49,7 @@ help_of() {
 }
 help_of tune $model data adapter out resume $training $reading
 help_of train $model data out resume $training $reading
-help_of eval $model data adapter split batch $reading
+help_of eval $model data adapter split batch tta $reading
 help_of predict $model adapter $decoding
 help_of embed $model data adapter out $reading
 help_of merge $model adapter out check tolerance $decoding force $decoding
@@ -66,7 +66,9 @@ help_of "reid search" $model gallery top domain $decoding
 help_of "data preview" data out augment image interpolation crop-pct images count $reading
 help_of "data check" data $reading
 help_of "data stats" data size $reading
-help_of bench batch steps warmup mode profile
+help_of bench batch steps warmup mode profile size
+help_of meta data out resume stage holdout epochs batch lr episodes support query inner-lr inner-steps order outer-lr lambda hidden projection target tau head-norm view1 view2 $model $reading
+help_of adapt images data out domains method adapt count inner-lr inner-steps prior shuffle-domains $model $reading
 
 usage() { # TEXT ARGUMENT...
     text=$1

@@ -24,7 +24,7 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   spcl.tiny_net spcl.toolbox_losses
   hydra.vit_ssf hydra.vit_repadapter
   hydra.vit_fact_tk hydra.vit_fact_tt
-  mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.aux mabn.augment mabn.byol_ema mabn.double_backward_ops mabn.joint_training mabn.meta mabn.meta_dmoe mabn.metrics mabn.tent_bnadapt mabn.trajectory mabn.tta
+  mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.augment mabn.aux mabn.byol_ema mabn.double_backward_ops mabn.joint_training mabn.meta mabn.meta_dmoe mabn.metrics mabn.tent_bnadapt mabn.trajectory mabn.tta
   data.models_logits data.models_pred)
 list(JOIN parity_done "," parity_only)
 add_test(NAME parity_shared COMMAND sh ${parity_here}/run_shared.sh $<TARGET_FILE:parity> ${PROJECT_SOURCE_DIR}/../shared/golden ${parity_only})
