@@ -66,7 +66,7 @@ help_of "reid search" $model gallery top domain $decoding
 help_of "data preview" data out augment image interpolation crop-pct images count $reading
 help_of "data check" data $reading
 help_of "data stats" data size $reading
-help_of bench batch steps warmup mode size profile size
+help_of bench batch steps warmup mode size profile
 help_of meta data out resume stage holdout epochs batch lr episodes support query inner-lr inner-steps order outer-lr lambda hidden projection target tau head-norm view1 view2 $model $reading
 help_of adapt images data out domains method adapt count inner-lr inner-steps prior shuffle-domains $model $reading
 
