@@ -39,9 +39,10 @@ static void spoil(int i)
 }
 
 /* Every kind of augmentation there is, beside the named ones. */
-static const char *const specs[] = {"none", "light", "strong",
-                                    "strong+vflip+turn=0.5+gray=0.3+blur=0.5,sigma=0.1-1+rand-m9-mstd0.5-inc1+"
-                                    "rand-bins:m=5+erase=0.7+mixup=0.8+cutmix=1",
+#define MUCH                                                                                                           \
+    "strong+vflip+turn=0.5+gray=0.3+blur=0.5,sigma=0.1-1+rand-m9-mstd0.5-inc1+rand-bins:m=5+erase=0.7+mixup=0.8+"      \
+    "cutmix=1"
+static const char *const specs[] = {"none", "light", "strong", MUCH,
                                     "crop:pad=3,mode=reflect+flip+erase-reid+mixup=0.2+mix:p=0.7,partner=shuffled"};
 
 static fet__loader_options options(const char *spec, int threads)
