@@ -181,12 +181,13 @@ static fet_status set_switch(const entry *e, int *to, const char *value)
 fet_status fet_reid_set(fet_reid_options *o, const char *key, const char *value)
 {
     const entry *e = key ? find(key) : NULL;
-    void *to = e ? (char *)o + e->offset : NULL;
+    void *to;
 
     if (!o || !key || !value)
         return FET_FAIL(FET_E_ARG, "fet_reid_set: options, key or value is absent");
     if (!e)
         return unknown(key);
+    to = (char *)o + e->offset;
     switch (e->kind) {
     case TEXT: *(const char **)to = value; return FET_OK;
     case CHOICE: return set_choice(e, to, value);

@@ -23,7 +23,7 @@ static const char *match_number(captures *m, char letter, const char *name)
 {
     int n = 0, i;
 
-    while (isdigit((unsigned char)name[n]) && n < 6)
+    while (n < 6 && isdigit((unsigned char)name[n]))
         n++;
     if (n == 0)
         return NULL;

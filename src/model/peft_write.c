@@ -217,7 +217,7 @@ static fet_status add_saved(writing *w, const fet__entry *e)
     module = strncmp(e->name, "head.", 5) == 0 && e->dtype == FET_F32 ? module_of(w, weight, 0, 1) : NULL;
     if (!module && strncmp(e->name, "head.", 5) == 0) /* the base has no head, or a distilled pair */
         module = fet__arena_format(&w->arena, "%.*s", (int)(end - e->name), e->name);
-    if (!module)
+    if (!module || !end)
         return FET_FAIL(FET_E_FORMAT, "%s: tensor %s is neither LoRA nor the head", fet__show(w->path),
                         fet__show(e->name));
     if (strcmp(end, ".weight") == 0 && json_array_append_new(w->saved, json_string(module)) != 0)
