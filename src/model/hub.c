@@ -94,6 +94,7 @@ static fet_status take_preprocessor(const json_t *j, const char *folder, fet__ar
 {
     static const fet__filter filters[] = {FET__NEAREST, FET__LANCZOS, FET__BILINEAR,
                                           FET__BICUBIC, FET__BOX,     FET__HAMMING};
+    const int filter_count = (int)FET_COUNT(filters);
     double filter = number_or(j, "resample", -1);
     int i;
 
@@ -108,7 +109,7 @@ static fet_status take_preprocessor(const json_t *j, const char *folder, fet__ar
             out->input.std[i] = 1;
         }
     }
-    if (filter >= 0 && filter < (double)FET_COUNT(filters))
+    if (filter >= 0 && filter < filter_count)
         out->input.filter = filters[(int)filter];
     else if (!out->has_input)
         out->input.filter = FET__BILINEAR;

@@ -145,8 +145,15 @@ fet_status fet__layout_fill(const fet__import_layout *l, float *dst, const fet__
     fet__convert(plain, FET_F32, e->data, e->dtype, count);
     w = source_walk(l, &e->shape);
     gather(turned, plain, &w, 0);
-    if (l->merging_order)
-        FET_TRY(reorder_merging(turned, count / block.dim[block.rank - 1], block.dim[block.rank - 1]));
+    if (l->merging_order) {
+        int64_t last = block.rank > 0 ? block.dim[block.rank - 1] : 0;
+
+        if (last < 1) {
+            st = FET_FAIL(FET_E_BUG, "tensor %s has no axis to put in merging order", fet__show(e->name));
+            goto done;
+        }
+        FET_TRY(reorder_merging(turned, count / last, last));
+    }
     if (block.rank > 0)
         rows = block.dim[0];
     for (i = 1; i < block.rank; i++)
