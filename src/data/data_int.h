@@ -152,6 +152,11 @@ extern const fet__reid_format fet__reid_formats[]; /* ended by name NULL */
 const fet__reid_format *fet__reid_format_find(const char *name);
 fet_status fet__reid_plain(fet__reid_listing *l);
 
+/* ---- synth.c --------------------------------------------------------------------------------------------------- */
+/* Where synthetic data is to go, which must not exist, and the folder beside it in which it is drawn before it gets that name. Caller
+ * frees both. */
+fet_status fet__synth_folders(const char *out, char **target, char **part);
+
 /* ---- synth_shapes.c -------------------------------------------------------------------------------------------- */
 #define FET__SHAPES 10
 #define FET__STYLES 4

@@ -168,27 +168,29 @@ static fet_status draw_all(struct synth *s, const char *out)
     return FET_OK;
 }
 
+fet_status fet__synth_folders(const char *out, char **target, char **part)
+{
+    size_t length = strlen(out);
+    while (length > 1 && out[length - 1] == '/')
+        length--;
+    *target = fet__strndup(out, length);
+    *part = fet__format("%.*s.part-%ld", (int)length, out, (long)getpid());
+    if (!*target || !*part)
+        return FET_E_NOMEM;
+    if (fet__file_exists(*target))
+        return FET_FAIL(FET_E_ARG, "%s exists; synthetic data goes to a new folder", fet__show(*target));
+    return FET_OK;
+}
+
 fet_status fet__synth(const char *out, const fet__synth_options *o, int64_t *images)
 {
     static const fet__synth_options defaults;
     struct synth s = {.failure = FET_OK};
-    size_t length = strlen(out);
     char *target = NULL, *folder = NULL;
     fet_status st = fill_options(&s.o, o ? o : &defaults);
     if (st != FET_OK)
         return st;
-    while (length > 1 && out[length - 1] == '/')
-        length--;
-    target = fet__strndup(out, length);
-    folder = fet__format("%.*s.part-%ld", (int)length, out, (long)getpid());
-    if (!target || !folder) {
-        st = FET_E_NOMEM;
-        goto done;
-    }
-    if (fet__file_exists(target)) {
-        st = FET_FAIL(FET_E_ARG, "%s exists; synthetic data goes to a new folder", fet__show(target));
-        goto done;
-    }
+    FET_TRY(fet__synth_folders(out, &target, &folder));
     s.folder = folder;
     s.per_domain = (int64_t)s.o.classes * (s.o.per_class + s.o.val_per_class);
     s.count = s.per_domain * s.o.domains;

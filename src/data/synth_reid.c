@@ -304,23 +304,11 @@ static fet_status make(synth *s, const char *out)
 fet_status fet__synth_reid(const char *out, const fet__synth_reid_options *o, int64_t *images)
 {
     synth s = {.failure = FET_OK};
-    size_t length = strlen(out);
     char *target = NULL, *folder = NULL;
     fet_status st = check(&s, o);
     if (st != FET_OK)
         return st;
-    while (length > 1 && out[length - 1] == '/')
-        length--;
-    target = fet__strndup(out, length);
-    folder = fet__format("%.*s.part-%ld", (int)length, out, (long)getpid());
-    if (!target || !folder) {
-        st = FET_E_NOMEM;
-        goto done;
-    }
-    if (fet__file_exists(target)) {
-        st = FET_FAIL(FET_E_ARG, "%s exists; synthetic data goes to a new folder", fet__show(target));
-        goto done;
-    }
+    FET_TRY(fet__synth_folders(out, &target, &folder));
     s.folder = folder;
     st = make(&s, target);
     if (st != FET_OK)

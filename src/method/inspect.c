@@ -1,5 +1,6 @@
 /* fet_inspect: what a checkpoint holds, as JSON: tensors and metadata always, architecture, cost and adapter sites where it is a model. */
 #include "method/method_int.h"
+#include "store/json_text.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -39,8 +40,11 @@ static json_t *metadata_json(const fet__tensors *t)
 
     for (i = 0; i < fet__tensors_meta_count(t); i++) {
         const char *k = fet__tensors_meta_key(t, i), *v = fet__tensors_meta(t, k);
-        json_t *inner = strncmp(k, "fettle.", 7) == 0 ? json_loads(v, JSON_REJECT_DUPLICATES, NULL) : NULL;
-        json_object_set_new(j, k, inner ? inner : json_string(v));
+        json_t *inner = NULL;
+        if (strncmp(k, "fettle.", 7) != 0 ||
+            fet__json_load(&inner, v, strlen(v), FET__JSON_METADATA_BYTES, fet__tensors_path(t)) != FET_OK)
+            inner = json_string(v);
+        json_object_set_new(j, k, inner);
     }
     return j;
 }

@@ -1,4 +1,4 @@
-/* What the convolutional families share: options that hold several numbers, counting blocks in a store, torchvision's preprocessing. */
+/* What several families share: options that hold several numbers, numbers as text, counting blocks in a store, torchvision's preprocessing. */
 #include "model/model_int.h"
 
 #include <string.h>
@@ -50,6 +50,18 @@ void fet__arch_print_image(fet__text *out, const int image[2])
         fet__text_printf(out, ",img=%d", image[0]);
     else
         fet__text_printf(out, ",img=%dx%d", image[0], image[1]);
+}
+
+void fet__arch_print_number(fet__text *out, const char *key, double value)
+{
+    char text[40];
+    double back = 0;
+    int digits = 6;
+
+    do
+        snprintf(text, sizeof text, "%.*g", digits++, value);
+    while ((!fet__parse_double(text, &back) || back != value) && digits <= 17);
+    fet__text_printf(out, "%s%s", key, text);
 }
 
 int64_t fet__param_size(const fet__params *s, const char *name, int axis)

@@ -136,18 +136,11 @@ done:
 
 /* ---- building ------------------------------------------------------------------------------------------------ */
 
-static fet__node *whole_patches(fet__build *b, fet__node *x, int patch)
-{
-    for (int axis = 1; axis < 3 && x; axis++)
-        x = fet__slice(b->g, x, axis, 0, x->shape.dim[axis] / patch * patch);
-    return x;
-}
-
 static fet__node *stem(const convnext *v, fet__build *b, fet__node *images, int grid[2])
 {
     const fet__init small = {FET__INIT_TRUNC_NORMAL, 0.02};
-    fet__node *x =
-        fet__nn_patch_embedding(b, "stem.0", whole_patches(b, images, v->patch), v->patch, v->widths[0], true, small);
+    fet__node *x = fet__nn_patch_embedding(b, "stem.0", fet__nn_whole_patches(b, images, v->patch), v->patch,
+                                           v->widths[0], true, small);
 
     grid[0] /= v->patch;
     grid[1] /= v->patch;
@@ -161,7 +154,7 @@ static fet__node *down(const convnext *v, fet__build *b, fet__node *x, int stage
     x = fet__nn_layer_norm(b, "downsample.0", x, 1e-6);
     if (x)
         x = fet__reshape(b->g, x, FET_SHAPE(x->shape.dim[0], grid[0], grid[1], x->shape.dim[2]));
-    x = fet__nn_patch_embedding(b, "downsample.1", whole_patches(b, x, 2), 2, v->widths[stage], true, small);
+    x = fet__nn_patch_embedding(b, "downsample.1", fet__nn_whole_patches(b, x, 2), 2, v->widths[stage], true, small);
     grid[0] /= 2;
     grid[1] /= 2;
     return x;

@@ -1,6 +1,7 @@
 /* Modules that are part of a model: adapters that no plain weight could take in when they were merged, in their fused form. They are
  * listed in the file's metadata fettle.fused, a list of specs, and act through the same hooks as the adapter that is attached. */
 #include "model/model_int.h"
+#include "store/json_text.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -140,12 +141,11 @@ done:
 
 fet_status fet__fused_parse(fet__model *m, const char *json, const char *path)
 {
-    json_error_t error;
-    json_t *list = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+    json_t *list = NULL;
     fet_status st = FET_OK;
     size_t i;
 
-    if (!json_is_array(list))
+    if (fet__json_load(&list, json, strlen(json), FET__JSON_METADATA_BYTES, path) != FET_OK || !json_is_array(list))
         st = FET_FAIL(FET_E_FORMAT, "%s: metadata fettle.fused is not a list of adapters", fet__show(path));
     for (i = 0; st == FET_OK && i < json_array_size(list); i++)
         st = add_spec(m, json_string_value(json_array_get(list, i)), path);

@@ -33,14 +33,11 @@ char *fet__classes_json(char *const *names, int count)
     return dump(list);
 }
 
-/* Lists of class names are the largest of these texts. */
-#define METADATA_LIMIT ((size_t)16 << 20)
-
 static json_t *load(const char *json, const char *path, const char *key)
 {
     json_t *j = NULL;
 
-    if (fet__json_load(&j, json, strlen(json), METADATA_LIMIT, path) != FET_OK)
+    if (fet__json_load(&j, json, strlen(json), FET__JSON_METADATA_BYTES, path) != FET_OK)
         fet__fail_in(FET_E_FORMAT, "metadata %s", key);
     return j;
 }

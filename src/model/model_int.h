@@ -28,12 +28,14 @@ fet_status fet__arch_set_bool(const char *family, const fet__arch_option *o, con
 /* One bottleneck under the present prefix: `width` inner channels, four times as many outer ones. */
 fet__node *fet__resnet_bottleneck(fet__build *b, fet__node *x, int64_t width, int stride, bool ibn);
 
-/* ---- arch_conv.c: what the convolutional families share ---------------------------------------------------------- */
+/* ---- arch_conv.c: what several families share ---------------------------------------------------------- */
 /* "3+4+6+3": as many numbers as the option's `high` says, each `low` to 1000; target int *. */
 fet_status fet__arch_set_counts(const char *family, const fet__arch_option *o, const char *value);
 /* "224" or "256x128" (height first), sizes from low to high; target int[2]. */
 fet_status fet__arch_set_image(const char *family, const fet__arch_option *o, const char *value);
 void fet__arch_print_image(fet__text *out, const int image[2]); /* ",img=224" */
+/* KEY and as few digits as give the number back; `key` is ",mlp=" or the like. */
+void fet__arch_print_number(fet__text *out, const char *key, double value);
 /* A parameter's size along an axis; -1 when the store has no such parameter or axis. */
 int64_t fet__param_size(const fet__params *s, const char *name, int axis);
 /* Blocks "PREFIX.0.LEAF", "PREFIX.1.LEAF", .. in the store. */

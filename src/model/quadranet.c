@@ -234,16 +234,6 @@ done:
 
 /* ---- building ------------------------------------------------------------------------------------------------ */
 
-/* Strided convolutions drop what does not fill a patch. */
-static fet__node *whole_patches(fet__build *b, fet__node *x, int patch)
-{
-    if (!x)
-        return NULL;
-    for (int axis = 1; axis < 3; axis++)
-        x = fet__slice(b->g, x, axis, 0, x->shape.dim[axis] / patch * patch);
-    return x;
-}
-
 /* Patches of the map to the width of the stage; the grid shrinks. */
 static fet__node *down(const quadranet *q, fet__build *b, fet__node *x, int stage, int grid[2])
 {
@@ -255,7 +245,8 @@ static fet__node *down(const quadranet *q, fet__build *b, fet__node *x, int stag
         x = fet__nn_layer_norm(b, "0", x, 1e-6);
     if (stage && x)
         x = fet__reshape(b->g, x, FET_SHAPE(x->shape.dim[0], grid[0], grid[1], x->shape.dim[2]));
-    x = fet__nn_patch_embedding(b, stage ? "1" : "0", whole_patches(b, x, patch), patch, q->dim << stage, true, small);
+    x = fet__nn_patch_embedding(b, stage ? "1" : "0", fet__nn_whole_patches(b, x, patch), patch, q->dim << stage, true,
+                                small);
     if (!stage)
         x = fet__nn_layer_norm(b, "1", x, 1e-6);
     fet__leave(b);

@@ -112,24 +112,6 @@ static fet_status set_list(const char *family, const fet__arch_option *o, const 
                     o->key, fet__show(value), FET__SWIN_STAGES, o->low, o->high);
 }
 
-/* "224", or "45x62": height, then width. */
-static fet_status set_image(const char *family, const fet__arch_option *o, const char *value)
-{
-    int *out = o->target;
-    const char *times = strchr(value, 'x');
-    char height[16];
-    int64_t h, w;
-
-    snprintf(height, sizeof height, "%.*s", times ? (int)(times - value) : (int)strlen(value), value);
-    if (!fet__parse_int(height, &h) || h < 1 || h > (int64_t)o->high ||
-        !fet__parse_int(times ? times + 1 : value, &w) || w < 1 || w > (int64_t)o->high)
-        return FET_FAIL(FET_E_ARG, "architecture '%s': %s=%s is neither a size from 1 to %.0f nor HEIGHTxWIDTH", family,
-                        o->key, fet__show(value), o->high);
-    out[0] = (int)h;
-    out[1] = (int)w;
-    return FET_OK;
-}
-
 static fet_status set_norms(const char *family, const fet__arch_option *o, const char *value)
 {
     if (strcmp(value, "all") != 0 && strcmp(value, "last") != 0)
@@ -157,7 +139,7 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
                                 {"heads", v->heads, 1, 4096, set_list},
                                 {"window", &v->window, 2, 1024, fet__arch_set_int},
                                 {"patch", &v->patch, 1, 1024, fet__arch_set_int},
-                                {"img", image, 1, 16384, set_image},
+                                {"img", image, 1, 16384, fet__arch_set_image},
                                 {"mlp", &v->mlp, 0.01, 64, fet__arch_set_double},
                                 {"eps", &v->eps, 1e-14, 1, fet__arch_set_double},
                                 {"classes", &v->classes, 0, 1 << 24, fet__arch_set_int},
@@ -189,19 +171,6 @@ static void print_list(fet__text *out, const char *key, const int *list, int cou
         fet__text_printf(out, "%s%d", i ? "+" : key, list[i]);
 }
 
-/* As few digits as give the number back. */
-static void print_number(fet__text *out, const char *key, double value)
-{
-    char text[40];
-    double back = 0;
-    int digits = 6;
-
-    do
-        snprintf(text, sizeof text, "%.*g", digits++, value);
-    while ((!fet__parse_double(text, &back) || back != value) && digits <= 17);
-    fet__text_printf(out, "%s%s", key, text);
-}
-
 static void print(const fet__arch *a, fet__text *out)
 {
     const fet__swin *v = a->config;
@@ -209,10 +178,9 @@ static void print(const fet__arch *a, fet__text *out)
     fet__text_printf(out, "swin:dim=%d", v->dim);
     print_list(out, ",depths=", v->depths, v->stages);
     print_list(out, ",heads=", v->heads, v->stages);
-    fet__text_printf(out, ",window=%d,patch=%d,img=%d", v->window, v->patch, v->image_height);
-    if (v->image_width != v->image_height)
-        fet__text_printf(out, "x%d", v->image_width);
-    print_number(out, ",mlp=", v->mlp);
+    fet__text_printf(out, ",window=%d,patch=%d", v->window, v->patch);
+    fet__arch_print_image(out, (int[]){v->image_height, v->image_width});
+    fet__arch_print_number(out, ",mlp=", v->mlp);
     fet__text_printf(out, ",classes=%d", a->classes);
     if (v->all_norms)
         fet__text_printf(out, ",norms=all");
@@ -223,7 +191,7 @@ static void print(const fet__arch *a, fet__text *out)
     if (v->ape)
         fet__text_printf(out, ",ape=true");
     if (v->eps != 1e-5)
-        print_number(out, ",eps=", v->eps);
+        fet__arch_print_number(out, ",eps=", v->eps);
 }
 
 /* Tables of another window and positions of another grid are resampled where they are read: only the numbers change here. */

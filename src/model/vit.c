@@ -140,19 +140,6 @@ static const char *truth(bool b)
     return b ? "true" : "false";
 }
 
-/* As few digits as give the number back. */
-static void print_number(fet__text *out, const char *key, double value)
-{
-    char text[40];
-    double back = 0;
-    int digits = 6;
-
-    do
-        snprintf(text, sizeof text, "%.*g", digits++, value);
-    while ((!fet__parse_double(text, &back) || back != value) && digits <= 17);
-    fet__text_printf(out, "%s%s", key, text);
-}
-
 static void print(const fet__arch *a, fet__text *out)
 {
     const vit *v = a->config;
@@ -186,7 +173,7 @@ static void print(const fet__arch *a, fet__text *out)
     if (v->proj)
         fet__text_printf(out, ",proj=%d", v->proj);
     if (v->eps != 1e-6)
-        print_number(out, ",eps=", v->eps);
+        fet__arch_print_number(out, ",eps=", v->eps);
 }
 
 /* ---- recognising --------------------------------------------------------------------------------------------- */

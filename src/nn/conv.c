@@ -96,16 +96,16 @@ fet__node *fet__nn_gem_pool(fet__build *b, const char *name, fet__node *x)
     return y;
 }
 
-fet__node *fet__nn_unit_rows(fet__build *b, fet__node *x)
+fet__node *fet__nn_unit_rows(fet__graph *g, fet__node *x)
 {
     fet__node *square, *least, *scale;
 
     if (!x)
         return NULL;
-    square = fet__sum(b->g, fet__mul(b->g, x, x), 1u << (x->shape.rank - 1));
-    least = fet__scalar(b->g, b->dtype, UNIT_FLOOR * UNIT_FLOOR);
+    square = fet__sum(g, fet__mul(g, x, x), 1u << (x->shape.rank - 1));
+    least = fet__scalar(g, x->dtype, UNIT_FLOOR * UNIT_FLOOR);
     /* A row of zeros stays one, and so does its gradient, which would be 1e12 otherwise (methods/mabn.md 4.3). */
-    scale = fet__unary(b->g, FET__OP_RSQRT, fet__binary(b->g, FET__OP_MAX, square, least));
-    scale = fet__where(b->g, fet__compare(b->g, FET__GT, square, least), scale, fet__scalar(b->g, b->dtype, 0));
-    return fet__mul(b->g, x, scale);
+    scale = fet__unary(g, FET__OP_RSQRT, fet__binary(g, FET__OP_MAX, square, least));
+    scale = fet__where(g, fet__compare(g, FET__GT, square, least), scale, fet__scalar(g, x->dtype, 0));
+    return fet__mul(g, x, scale);
 }

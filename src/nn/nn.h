@@ -178,6 +178,8 @@ fet__node *fet__nn_window_attention(fet__build *b, const char *name, fet__node *
  * zeros at the right and bottom. */
 fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *images, int patch, int dim, bool bias,
                                    fet__init weight_init);
+/* [B, H, W, C] without the rows and columns that fill no patch, as a strided convolution drops them. */
+fet__node *fet__nn_whole_patches(fet__build *b, fet__node *x, int patch);
 /* [B, H W, C] -> [B, ceil(H/2) ceil(W/2), 4 C]: the cells of 2 x 2 in the order (0,0), (1,0), (0,1), (1,1) of (row, column). */
 fet__node *fet__nn_patch_cells(fet__build *b, fet__node *x, const int grid[2]);
 
@@ -199,7 +201,7 @@ fet__node *fet__nn_max_pool(fet__build *b, fet__node *x, int kernel, int stride,
 fet__node *fet__nn_mean_pool(fet__build *b, fet__node *x); /* [B, H, W, C] -> [B, C] */
 /* Generalised mean (methods/spcl.md 1.3): `name`.p [1], floor 1e-6. */
 fet__node *fet__nn_gem_pool(fet__build *b, const char *name, fet__node *x);
-fet__node *fet__nn_unit_rows(fet__build *b, fet__node *x); /* x / |x|, row by row; below 1e-12: zeros */
+fet__node *fet__nn_unit_rows(fet__graph *g, fet__node *x); /* x / |x|, row by row; below 1e-12: zeros */
 
 /* ---- quadratic.c: three convolutions a, b, c of one form (methods/quadranet.md 1.1) --------------------------- */
 typedef enum fet__quadratic_form {

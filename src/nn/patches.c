@@ -14,6 +14,13 @@ static fet__node *pad_to(fet__build *b, fet__node *x, int64_t to)
     return fet__pad(b->g, x, none, high);
 }
 
+fet__node *fet__nn_whole_patches(fet__build *b, fet__node *x, int patch)
+{
+    for (int axis = 1; axis < 3 && x; axis++)
+        x = fet__slice(b->g, x, axis, 0, x->shape.dim[axis] / patch * patch);
+    return x;
+}
+
 /* A convolution with stride = kernel is a matrix product over patches. The weight keeps its checkpoint layout [dim, 3, p, p]; its
  * rearranged form is a constant when frozen. */
 fet__node *fet__nn_patch_embedding(fet__build *b, const char *name, fet__node *images, int patch, int dim, bool bias,

@@ -7,6 +7,7 @@
 #include "base/base.h"
 
 #define FET__JSON_MAX_BYTES (1 << 20)
+#define FET__JSON_METADATA_BYTES ((size_t)16 << 20) /* a text in the metadata of a file: class names may be many */
 
 /* ---- json_text.c ----------------------------------------------------------------------------------------- */
 /* Parse an object or a list of at most `max_bytes`: shallow, without duplicate keys, of a bounded number of values. The

@@ -112,8 +112,8 @@ fet__node *fet__byol_distance(fet__build *b, fet__node *p, fet__node *t)
 {
     fet__node *same;
 
-    p = fet__nn_unit_rows(b, p);
-    t = fet__stop_gradient(b->g, fet__nn_unit_rows(b, t));
+    p = fet__nn_unit_rows(b->g, p);
+    t = fet__stop_gradient(b->g, fet__nn_unit_rows(b->g, t));
     same = fet__sum(b->g, fet__mul(b->g, p, t), 1u << 1);
     return fet__shift(b->g, fet__scale(b->g, same, -2), 2);
 }

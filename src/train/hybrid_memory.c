@@ -5,14 +5,6 @@
 
 #define TINY 1e-6 /* in the denominator and in the logarithm, as the reference has it */
 
-fet__node *fet__unit_rows(fet__graph *g, fet__node *x)
-{
-    fet__node *square = fet__sum(g, fet__mul(g, x, x), x ? 1U << (x->shape.rank - 1) : 0);
-    /* The floor lies under the root: the gradient of a root at 0 is infinite, and 0 times that no number. */
-    fet__node *floored = fet__binary(g, FET__OP_MAX, square, fet__scalar(g, FET_F32, 1e-24));
-    return fet__div(g, x, fet__unary(g, FET__OP_SQRT, floored));
-}
-
 fet__node *fet__memory_centers(fet__graph *g, fet__node *memory, fet__node *label, fet__node **present)
 {
     int64_t rows = memory ? memory->shape.dim[0] : 1;

@@ -36,7 +36,7 @@ static fet__node *update_by_mean(const form *f, fet__node *memory, fet__node *ro
     fet__node *old = fet__slice(g, memory, 0, 0, rows), *next, *both[2];
 
     next = fet__add(g, fet__scale(g, old, f->o->momentum), fet__scale(g, mean, 1 - f->o->momentum));
-    next = fet__unit_rows(g, next);
+    next = fet__nn_unit_rows(g, next);
     both[0] = fet__where(
         g, fet__broadcast(g, fet__compare(g, FET__GT, count, fet__scalar(g, FET_F32, 0)), FET_SHAPE(rows, width)), next,
         old);
@@ -111,7 +111,7 @@ static fet__node *encode(fet__spcl_step *s, fet__model *m, fet__graph *g, const 
         FET_SHAPE((int64_t)s->domains * o->batch, m->arch.height, m->arch.width, fet__arch_channels(&m->arch)));
     if (fet__model_build(m, &b, images, &features, &logits) != FET_OK)
         return NULL;
-    return fet__unit_rows(g, features);
+    return fet__nn_unit_rows(g, features);
 }
 
 static fet_status build(fet__spcl_step *s, fet__model *m, const fet__spcl_step_options *o)

@@ -98,8 +98,6 @@ fet_status fet__step_compute(fet__step *s);
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values);
 
 /* ---- hybrid_memory.c: SpCL ------------------------------------------------------------------------------------------- */
-/* Rows over their length, which counts as 1e-12 at least. */
-fet__node *fet__unit_rows(fet__graph *g, fet__node *x);
 /* memory [M, D], label i32 [M] in 0..M-1, gaps allowed -> [M, D]: row k is the mean (not of unit length) of the rows with label k, zero
  * where there is none. *present [1, M]: 1 where there is one. */
 fet__node *fet__memory_centers(fet__graph *g, fet__node *memory, fet__node *label, fet__node **present);

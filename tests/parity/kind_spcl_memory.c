@@ -97,7 +97,7 @@ static fet_status build(run *r, const form *forms, int count, bool normalise)
         fet__node *x = named_input(r, f->name, "x", FET_F32, FET_SHAPE(batch, r->width));
         fet__node *target = named_input(r, f->name, "target", FET_I32, FET_SHAPE(batch));
         fet__node *row = named_input(r, f->name, "row", FET_I32, FET_SHAPE(batch));
-        fet__node *unit = normalise ? fet__unit_rows(r->g, x) : x;
+        fet__node *unit = normalise ? fet__nn_unit_rows(r->g, x) : x;
         fet__node *loss = fet__memory_loss(r->g, unit, centers, present, target, r->temperature);
         output(r, f->name, "loss", loss);
         FET_TRY(add_loss(r, f, x, loss, "grad"));

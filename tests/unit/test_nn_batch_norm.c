@@ -213,7 +213,7 @@ static void unit_rows(void **state)
     (void)state;
     begin(&f, FET__NORM_FROZEN);
     in = fet__input(f.b.g, "x", FET_F32, FET_SHAPE(2, 3));
-    y = fet__nn_unit_rows(&f.b, in);
+    y = fet__nn_unit_rows(f.b.g, in);
     assert_ok(fet__gradient(f.b.g, fet__sum_all(f.b.g, y), &in, 1, false, &grad));
     fet__output(f.b.g, "grad", grad);
     y = fet__add(f.b.g, y, fet__fill(f.b.g, FET_F32, FET_SHAPE(2, 3), 0));

@@ -1,7 +1,7 @@
 /* Depthwise convolution and its gradient with respect to the map: strips of output columns whose sums stay in registers over all
  * taps. With step 1 and a width of the kernel that is known here, a row of packed values is read once for all taps that meet it;
  * else once a tap. */
-#include "kernel/x86/depthwise_pack.h"
+#include "kernel/x86/depthwise_strip.h"
 
 /* What a strip needs to know; all in floats. */
 typedef struct strip_job {
@@ -14,35 +14,6 @@ typedef struct strip_job {
     int64_t y_step;
     int columns, lanes; /* that are written */
 } strip_job;
-
-/* One row of taps, `taps` and step 1 known: packed value j meets sums j - taps + 1 .. j. */
-INLINE void add_known(vf *sum, const float *x, const float *w, const int strip, const int taps)
-{
-    vf tap[7];
-
-    for (int k = 0; k < taps; k++)
-        tap[k] = v_load(w + k * LINE);
-#pragma GCC unroll 20
-    for (int j = 0; j < strip + taps - 1; j++) {
-        vf v = v_load(x + j * LINE);
-
-#pragma GCC unroll 7
-        for (int k = 0; k < taps; k++)
-            if (j - k >= 0 && j - k < strip)
-                sum[j - k] = v_fma(v, tap[k], sum[j - k]);
-    }
-}
-
-INLINE void add_any(vf *sum, const float *x, const float *w, const int strip, const int step, int64_t taps)
-{
-    for (int64_t k = 0; k < taps; k++) {
-        vf tap = v_load(w + k * LINE);
-
-#pragma GCC unroll 14
-        for (int r = 0; r < strip; r++)
-            sum[r] = v_fma(v_load(x + (r * step + k) * LINE), tap, sum[r]);
-    }
-}
 
 /* strip, step and taps (0: any) are constants at every call. */
 INLINE void run_strip(const strip_job *s, const int strip, const int step, const int taps)
@@ -63,16 +34,7 @@ INLINE void run_strip(const strip_job *s, const int strip, const int step, const
             else
                 add_any(sum, x, w, strip, step, s->taps[1]);
         }
-        if (s->columns == strip && s->lanes == VL) {
-#pragma GCC unroll 14
-            for (int r = 0; r < strip; r++)
-                v_store(y + r * s->y_step, sum[r]);
-            continue;
-        }
-#pragma GCC unroll 14
-        for (int r = 0; r < strip; r++)
-            if (r < s->columns)
-                v_storen(y + r * s->y_step, sum[r], s->lanes);
+        store_strip(y, s->y_step, sum, strip, s->columns, s->lanes);
     }
 }
 
@@ -117,7 +79,7 @@ static const strip_width strip_widths[] = {
     ROW(4),
 };
 
-/* The width that costs least for n columns. Fewer than eight sums wait for each other's multiply-adds. */
+/* The width that costs least for n columns. */
 static const strip_width *width_for(int64_t n)
 {
     const strip_width *best = NULL;
@@ -125,7 +87,7 @@ static const strip_width *width_for(int64_t n)
 
     for (size_t i = 0; i < FET_COUNT(strip_widths); i++) {
         int64_t columns = strip_widths[i].columns;
-        int64_t cost = fet__ceil_div(n, columns) * (larger_of(columns, 8) + 1);
+        int64_t cost = strips_cost(n, columns);
 
         if (cost < least) {
             least = cost;

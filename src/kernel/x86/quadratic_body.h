@@ -1,6 +1,6 @@
 /* Quadratic depthwise convolution: strips of output columns, one after the other under the three filters of their channels (see
  * quadratic.h). Each output is summed in the order of the taps whatever the strips and tiles. */
-#include "kernel/x86/depthwise_pack.h"
+#include "kernel/x86/depthwise_strip.h"
 #include "kernel/x86/quadratic.h"
 
 /* What a strip needs to know; strides in floats. */
@@ -13,35 +13,6 @@ typedef struct strip_job {
     int columns, lanes;
 } strip_job;
 
-/* A row of taps whose number is known: packed value j meets sums j - taps + 1 .. j, and is read once. */
-INLINE void add_row(vf *sum, const float *x, const float *w, const int strip, const int taps)
-{
-    vf tap[7];
-
-    for (int k = 0; k < taps; k++)
-        tap[k] = v_load(w + k * LINE);
-#pragma GCC unroll 20
-    for (int j = 0; j < strip + taps - 1; j++) {
-        vf v = v_load(x + j * LINE);
-
-#pragma GCC unroll 7
-        for (int k = 0; k < taps; k++)
-            if (j - k >= 0 && j - k < strip)
-                sum[j - k] = v_fma(v, tap[k], sum[j - k]);
-    }
-}
-
-INLINE void add_long_row(vf *sum, const float *x, const float *w, const int strip, int64_t taps)
-{
-    for (int64_t k = 0; k < taps; k++) {
-        vf tap = v_load(w + k * LINE);
-
-#pragma GCC unroll 14
-        for (int r = 0; r < strip; r++)
-            sum[r] = v_fma(v_load(x + (r + k) * LINE), tap, sum[r]);
-    }
-}
-
 /* Adds one convolution of output row `row`. strip and taps (0: any) are constants at every call. */
 INLINE void add_part(vf *sum, const strip_job *s, int64_t row, const float *filter, const int strip, const int taps)
 {
@@ -50,9 +21,9 @@ INLINE void add_part(vf *sum, const strip_job *s, int64_t row, const float *filt
 
     for (int64_t ky = first; ky < end; ky++, x += s->pitch, w += s->taps[1] * LINE) {
         if (taps)
-            add_row(sum, x, w, strip, taps);
+            add_known(sum, x, w, strip, taps);
         else
-            add_long_row(sum, x, w, strip, s->taps[1]);
+            add_any(sum, x, w, strip, 1, s->taps[1]);
     }
 }
 
@@ -80,16 +51,7 @@ INLINE void run_strip(const strip_job *s, const int strip, const int taps)
         for (int r = 0; r < strip; r++)
             sum[r] = v_fma(a[r], sum[r], bias);
         add_part(sum, s, row, s->filters + 2 * filter, strip, taps);
-        if (s->columns == strip && s->lanes == VL) {
-#pragma GCC unroll 14
-            for (int r = 0; r < strip; r++)
-                v_store(y + r * s->y_step, sum[r]);
-            continue;
-        }
-#pragma GCC unroll 14
-        for (int r = 0; r < strip; r++)
-            if (r < s->columns)
-                v_storen(y + r * s->y_step, sum[r], s->lanes);
+        store_strip(y, s->y_step, sum, strip, s->columns, s->lanes);
     }
 }
 
@@ -126,7 +88,7 @@ static const strip_width strip_widths[] = {
     ROW(4),
 };
 
-/* The width that costs least for n columns. Fewer than eight sums wait for each other's multiply-adds. */
+/* The width that costs least for n columns. */
 static const strip_width *width_for(int64_t n)
 {
     const strip_width *best = NULL;
@@ -134,7 +96,7 @@ static const strip_width *width_for(int64_t n)
 
     for (size_t i = 0; i < FET_COUNT(strip_widths); i++) {
         int64_t columns = strip_widths[i].columns;
-        int64_t cost = fet__ceil_div(n, columns) * (larger_of(columns, 8) + 1);
+        int64_t cost = strips_cost(n, columns);
 
         if (cost < least) {
             least = cost;
