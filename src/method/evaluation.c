@@ -38,6 +38,8 @@ fet_status fet_evaluate(fet_model *m, const char *data, const char *split, const
     if (split)
         FET_TRY(fet__split_parse(split, &s));
     FET_TRY(fet__data_options_from(&options, o));
+    if (s == FET__TEST)
+        options.val_fraction = 0; /* a split of training images does not touch the test images */
     if (m->m->class_count) {
         options.model_classes = (const char *const *)m->m->classes;
         options.model_class_count = m->m->class_count;
