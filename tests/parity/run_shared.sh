@@ -1,8 +1,10 @@
 #!/bin/sh
-# The parity runner on the shared reference tensors, over the kinds that are done: run_shared.sh PARITY FOLDER KINDS.
+# The parity runner on the shared reference tensors: run_shared.sh FOLDER PARITY [OPTION...].
 # They lie beside the project where it is developed and are absent elsewhere; then the test is skipped (status 77), and says so.
-if [ ! -d "$2" ]; then
-    echo "skipped: no reference tensors in $2"
+folder=$1
+shift
+if [ ! -d "$folder" ]; then
+    echo "skipped: no reference tensors in $folder"
     exit 77
 fi
-exec "$1" --only "$3" "$2"
+exec "$@" "$folder"
