@@ -16,12 +16,17 @@ typedef struct fet_bench_options {
     int64_t memory;
     int profile; /* not 0: time per kernel in *text */
     uint64_t seed;
+    int64_t rows; /* "jaccard" alone: features, and values of one; 0: 4,096 and 2,048 */
+    int width;
 } fet_bench_options;
 typedef struct fet_bench_result {
     double median_s, min_s, images_per_s;
     int64_t peak_rss_mib, planned_mib;
     double gflops_per_image; /* needed operations */
     double gflops;           /* reached: needed operations over the median time */
+    int batch;               /* that was measured; 0: the workload has features */
+    int64_t rows;            /* of features; 0: the workload has images */
+    int width;
 } fet_bench_result;
 /* Random images and weights, as the PyTorch peer does. `text` may be NULL; else caller frees. */
 FET_API fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **text);

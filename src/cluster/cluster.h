@@ -51,6 +51,8 @@ fet_status fet__sparse_mean(fet__sparse *out, const fet__sparse *v, const fet__n
 typedef struct fet__jaccard fet__jaccard;
 /* x: [rows][width], unit vectors; k1 and k2 above rows become rows (k1 = 30, k2 = 6 in the paper). */
 fet_status fet__jaccard_create(fet__jaccard **out, const float *x, int64_t rows, int64_t width, int k1, int k2);
+/* The same from the k1 nearest neighbours of x's rows; takes over `n`. */
+fet_status fet__jaccard_from(fet__jaccard **out, fet__neighbours *n, const float *x, int64_t width, int k1, int k2);
 /* Of neighbourhoods that exist already; takes over `v`. */
 fet_status fet__jaccard_of(fet__jaccard **out, fet__sparse *v);
 void fet__jaccard_destroy(fet__jaccard *j); /* accepts NULL */

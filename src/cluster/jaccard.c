@@ -84,29 +84,38 @@ static float closeness(const void *user, int64_t row, int64_t member)
     return expf(-(2.0F - 2.0F * cosine));
 }
 
-fet_status fet__jaccard_create(fet__jaccard **out, const float *x, int64_t rows, int64_t width, int k1, int k2)
+fet_status fet__jaccard_from(fet__jaccard **out, fet__neighbours *n, const float *x, int64_t width, int k1, int k2)
 {
     features f = {x, width};
-    fet__neighbours n = {0};
     fet__sparse v = {0}, smooth = {0};
     fet_status st = FET_OK;
     *out = NULL;
-    if (k1 < 1 || k2 < 1)
-        return FET_FAIL(FET_E_ARG, "Jaccard distance: k1 = %d and k2 = %d, both must be at least 1", k1, k2);
-    FET_TRY(fet__neighbours_find(&n, x, rows, width, k1, false));
     /* half of k1, ties to even, and one more: the reference's slices take k1 entries here and h + 1 there */
-    FET_TRY(fet__reciprocal(&v, &n, n.k, (int)rint(k1 / 2.0) + 1, closeness, &f));
+    FET_TRY(fet__reciprocal(&v, n, n->k, (int)rint(k1 / 2.0) + 1, closeness, &f));
     if (k2 > 1) {
-        FET_TRY(fet__sparse_mean(&smooth, &v, &n, k2));
+        FET_TRY(fet__sparse_mean(&smooth, &v, n, k2));
         fet__sparse_fini(&v);
         v = smooth;
         memset(&smooth, 0, sizeof smooth);
     }
-    fet__neighbours_fini(&n);
+    fet__neighbours_fini(n);
     FET_TRY(fet__jaccard_of(out, &v));
 done:
-    fet__neighbours_fini(&n);
+    fet__neighbours_fini(n);
     fet__sparse_fini(&v);
+    return st;
+}
+
+fet_status fet__jaccard_create(fet__jaccard **out, const float *x, int64_t rows, int64_t width, int k1, int k2)
+{
+    fet__neighbours n = {0};
+    fet_status st;
+    *out = NULL;
+    if (k1 < 1 || k2 < 1)
+        return FET_FAIL(FET_E_ARG, "Jaccard distance: k1 = %d and k2 = %d, both must be at least 1", k1, k2);
+    FET_TRY(fet__neighbours_find(&n, x, rows, width, k1, false));
+    st = fet__jaccard_from(out, &n, x, width, k1, k2);
+done:
     return st;
 }
 

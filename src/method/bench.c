@@ -17,39 +17,27 @@
     }
 
 const fet__workload fet__workloads[] = {
-    {"vit-hydra",
-     "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
-     "vit_base_patch16_224:classes=100",
-     "hydra:at=mlp.fc2,rank=8,bias=false",
-     false,
-     NULL,
-     {NULL},
-     NULL},
-    {"vit-full",
-     "ViT-B/16 at 224, every parameter, AdamW",
-     "vit_base_patch16_224:classes=100",
-     "full",
-     false,
-     NULL,
-     {NULL},
-     NULL},
-    {"swin-mona",
-     "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
-     "swin_tiny_patch4_window7_224:classes=100",
-     "mona:dropout=0",
-     true,
-     NULL,
-     {NULL},
-     NULL},
-    {"r50-full", "ResNet-50 at 224, every parameter, AdamW", "resnet50:classes=100", "full", false, NULL, {NULL}, NULL},
-    {"r20-full",
-     "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW",
-     "resnet20",
-     "full",
-     false,
-     NULL,
-     {NULL},
-     NULL},
+    {.name = "vit-hydra",
+     .help = "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
+     .arch = "vit_base_patch16_224:classes=100",
+     .adapter = "hydra:at=mlp.fc2,rank=8,bias=false"},
+    {.name = "vit-full",
+     .help = "ViT-B/16 at 224, every parameter, AdamW",
+     .arch = "vit_base_patch16_224:classes=100",
+     .adapter = "full"},
+    {.name = "swin-mona",
+     .help = "Swin-T at 224, two Mona modules a block and the head, AdamW; infer: the fused modules",
+     .arch = "swin_tiny_patch4_window7_224:classes=100",
+     .adapter = "mona:dropout=0",
+     .stays = true},
+    {.name = "r50-full",
+     .help = "ResNet-50 at 224, every parameter, AdamW",
+     .arch = "resnet50:classes=100",
+     .adapter = "full"},
+    {.name = "r20-full",
+     .help = "the CIFAR ResNet of 20 layers at 32, every parameter, AdamW",
+     .arch = "resnet20",
+     .adapter = "full"},
     {.name = "quadranet",
      .help = "QuadraNet36 at 224 by --size, every parameter, AdamW",
      .arch = "quadranet36_%s",
@@ -69,6 +57,14 @@ const fet__workload fet__workloads[] = {
      .help = "ResNet-50 at 224, an episode of MABN: second order, --batch support and as many query pictures, Adam",
      .arch = "resnet50:classes=100",
      .run = fet__bench_mabn},
+    {.name = "r50-spcl",
+     .help = "ResNet-50 at 256x128, SpCL without a source against a memory of 16,384 rows, Adam",
+     .arch = "resnet50",
+     .run = fet__bench_spcl},
+    {.name = "jaccard",
+     .help = "pseudo labels of --n features of --dim values: neighbours, Jaccard distances, DBSCAN at three radii",
+     .features = true,
+     .run = fet__bench_jaccard},
     {.name = "dw",
      .help = "one depthwise 7x7 layer, 64 channels at 56x56, with every gradient",
      .module = &fet__bench_depthwise},
@@ -147,20 +143,27 @@ done:
     return st;
 }
 
-void fet__bench_fill(fet_bench_result *r, const fet__program *p, int runs, double *seconds, int count, int batch)
+void fet__bench_times(fet_bench_result *r, double *seconds, int count, int64_t images)
 {
-    fet__program_info info = fet__program_describe(p);
-    double median, flops = info.flops * runs;
+    double median;
 
     qsort(seconds, (size_t)count, sizeof *seconds, by_value);
     median = count % 2 ? seconds[count / 2] : (seconds[count / 2 - 1] + seconds[count / 2]) / 2;
     *r = (fet_bench_result){.median_s = median,
                             .min_s = seconds[0],
-                            .images_per_s = batch / median,
-                            .peak_rss_mib = fet__peak_rss() / 1048576,
-                            .planned_mib = (info.total_bytes + info.weight_bytes) / 1048576,
-                            .gflops_per_image = flops / batch / 1e9,
-                            .gflops = flops / median / 1e9};
+                            .images_per_s = (double)images / median,
+                            .peak_rss_mib = fet__peak_rss() / 1048576};
+}
+
+void fet__bench_fill(fet_bench_result *r, const fet__program *p, int runs, double *seconds, int count, int batch)
+{
+    fet__program_info info = fet__program_describe(p);
+    double flops = info.flops * runs;
+
+    fet__bench_times(r, seconds, count, batch);
+    r->planned_mib = (info.total_bytes + info.weight_bytes) / 1048576;
+    r->gflops_per_image = flops / batch / 1e9;
+    r->gflops = flops / r->median_s / 1e9;
 }
 
 /* The size asked for, or the first; "" for a workload without sizes. NULL, with the message set, when it has no such size. */
@@ -230,6 +233,7 @@ fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **t
 {
     fet_bench_options own;
     const fet__workload *w;
+    fet_status st;
 
     if (!o || !out || !o->workload)
         return FET_FAIL(FET_E_ARG, "fet_bench: options, workload or result is absent");
@@ -248,9 +252,16 @@ fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **t
         return FET_E_ARG;
     if ((w->module || w->run) && !size_of(w, o->size))
         return FET_E_ARG;
+    if (!w->features && (o->rows || o->width))
+        return FET_FAIL(FET_E_ARG, "workload '%s' has no features: --n and --dim belong to jaccard", w->name);
+    if (w->features && o->batch)
+        return FET_FAIL(FET_E_ARG, "workload '%s' has no batches: --n tells how many features", w->name);
     if (w->run)
-        return w->run(&own, w, out, text);
-    return w->module ? fet__bench_module(&own, w, out, text) : measure(&own, w, out, text);
+        st = w->run(&own, w, out, text);
+    else
+        st = w->module ? fet__bench_module(&own, w, out, text) : measure(&own, w, out, text);
+    out->batch = w->features ? 0 : own.batch;
+    return st;
 }
 
 fet_status fet_bench_peak(double *f32, double *bf16)

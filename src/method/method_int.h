@@ -81,14 +81,22 @@ typedef struct fet__workload {
     const char *sizes[8];          /* the first is the default; NULL ends them */
     /* Measures by itself, instead of arch's step; NULL: as all others. */
     fet_status (*run)(const fet_bench_options *o, const struct fet__workload *w, fet_bench_result *out, char **text);
+    bool features; /* has rows of features instead of a batch of images */
 } fet__workload;
 extern const fet__workload fet__workloads[]; /* ended by name NULL */
 /* The result of `count` measured steps of `runs` runs each. Sorts `seconds`. */
 void fet__bench_fill(fet_bench_result *r, const fet__program *p, int runs, double *seconds, int count, int batch);
+/* Times alone: for what is no program. Sorts `seconds`. */
+void fet__bench_times(fet_bench_result *r, double *seconds, int count, int64_t images);
 fet_status fet__bench_profile(const fet__program *p, char **out); /* as text; caller frees */
 
 /* ---- bench_mabn.c ---------------------------------------------------------------------------------------------- */
 fet_status fet__bench_mabn(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text);
+
+/* ---- bench_jaccard.c, bench_spcl.c --------------------------------------------------------------------------------- */
+fet_status fet__bench_jaccard(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text);
+void fet__bench_unit(float *x, int64_t width); /* to length 1 */
+fet_status fet__bench_spcl(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text);
 
 /* ---- bench_module.c ---------------------------------------------------------------------------------------------- */
 extern const fet__bench_form fet__bench_depthwise, fet__bench_mona;

@@ -67,6 +67,13 @@ run 0 reid train --data syn/target --model none --arch vit:dim=32,depth=1,heads=
 json map:real
 run 0 reid eval --model vit --data syn/target --json
 
+run 0 bench jaccard --n 64 --dim 32 --steps 2 --profile --json
+json workload:text mode:text dtype:text n:int dim:int threads:int median_s:real min_s:real images_per_s:real peak_rss_mib:int
+same features 64 "$(value n)"
+says "neighbourhoods"
+run 0 bench jaccard --n 64 --dim 32 --steps 1
+prints "64 of 32 values"
+
 # ---- killed runs end as undisturbed ones ----
 long="--data syn/target --source syn/source $small --epochs 4 --iters 12 --eval-step 2 --seed 5 --save-every 0.02"
 # shellcheck disable=SC2086

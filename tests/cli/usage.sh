@@ -66,7 +66,7 @@ help_of "reid search" $model gallery top domain $decoding
 help_of "data preview" data out augment image interpolation crop-pct images count $reading
 help_of "data check" data $reading
 help_of "data stats" data size $reading
-help_of bench batch steps warmup mode size profile
+help_of bench batch steps warmup mode size n dim profile
 help_of meta data out resume stage holdout epochs batch lr episodes support query inner-lr inner-steps order outer-lr lambda hidden projection target tau head-norm view1 view2 $model $reading
 help_of adapt images data out domains method adapt count inner-lr inner-steps prior shuffle-domains $model $reading
 
@@ -93,6 +93,13 @@ usage "IN OUT is needed" convert one
 usage "none of: adapters models workloads recipes" list nothing
 usage "neither train nor infer" bench vit-hydra --mode both
 usage "the nearest is vit-hydra" bench vit-hydro
+usage "belong to jaccard" bench vit-hydra --n 64
+usage "belong to jaccard" bench r50-spcl --dim 64
+usage "has no batches" bench jaccard --batch 8
+usage "is part of training" bench jaccard --mode infer
+usage "is a training step" bench r50-spcl --mode infer
+usage "has no sizes" bench jaccard --size xxs
+usage "n" bench jaccard --n 15
 usage "--threads '0'" list adapters --threads 0
 usage "--dtype 'bf16'" list adapters --dtype bf16
 usage "--tolerance 'x'" merge --model m --adapter a --out o --tolerance x

@@ -83,6 +83,38 @@ static void quadratic_blocks_need_no_more_memory(void **state)
     assert_true((double)quadratic.arena_bytes <= 1.05 * (double)plain.arena_bytes);
 }
 
+/* Pseudo labels have features, everything else has images. */
+static void pseudo_labels(void **state)
+{
+    fet_bench_options o = {.workload = "jaccard", .train = 1, .rows = 130, .width = 24, .steps = 2, .profile = 1};
+    fet_bench_result r;
+    char *text = NULL;
+
+    (void)state;
+    assert_int_equal(fet_bench(&o, &r, &text), FET_OK);
+    assert_true(r.min_s > 0 && r.median_s >= r.min_s && r.images_per_s > 0 && r.batch == 0);
+    assert_int_equal(r.rows, 128); /* whole groups of 16 */
+    assert_int_equal(r.width, 24);
+    assert_non_null(strstr(text, "neighbourhoods"));
+    fet_free(text);
+    o.rows = 15;
+    assert_int_equal(fet_bench(&o, &r, NULL), FET_E_ARG);
+    o.workload = "dw";
+    assert_int_equal(fet_bench(&o, &r, NULL), FET_E_ARG);
+}
+
+/* ResNet-50 without the last stride needs 6.2 GFLOP forward at 256 x 128, and a step about three times that, and a bit for the memory. */
+static void contrastive_step(void **state)
+{
+    fet_bench_options o = {.workload = "r50-spcl", .train = 1, .batch = 2, .steps = 1};
+    fet_bench_result r;
+
+    (void)state;
+    assert_int_equal(fet_bench(&o, &r, NULL), FET_OK);
+    assert_int_equal(r.batch, 2);
+    assert_true(r.gflops_per_image > 3 * 8.0 && r.gflops_per_image < 3 * 9.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +122,8 @@ int main(void)
         cmocka_unit_test(mona_module),
         cmocka_unit_test(sized_networks),
         cmocka_unit_test(quadratic_blocks_need_no_more_memory),
+        cmocka_unit_test(pseudo_labels),
+        cmocka_unit_test(contrastive_step),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
