@@ -9,7 +9,7 @@ static int32_t below(uint64_t seed, const char *stream, int64_t i, uint32_t limi
     return (int32_t)(fet__random_u32(seed, fet__hash32(stream), 0, (uint64_t)i) % limit);
 }
 
-static fet_status open(fet__model **out, const fet_bench_options *o, const fet__workload *w)
+static fet_status open_encoder(fet__model **out, const fet_bench_options *o, const fet__workload *w)
 {
     fet__encoder_options encoder = {.last_stride = 1, .pool = "mean"};
     fet_model_options arch = {.arch = w->arch};
@@ -97,7 +97,7 @@ fet_status fet__bench_spcl(const fet_bench_options *o, const fet__workload *w, f
     adam.weight_decay = 5e-4;
     if (!o->train)
         return FET_FAIL(FET_E_ARG, "workload '%s' is a training step: --mode train", w->name);
-    FET_TRY(open(&m, o, w));
+    FET_TRY(open_encoder(&m, o, w));
     FET_TRY(fet__spcl_step_create(&step, m, &options));
     FET_TRY(FET_NEW(seconds, o->steps));
     FET_TRY(feed(&step, o));

@@ -3,7 +3,7 @@
  * is [source images; target images] and so are rows and classes.
  *
  *     memory [M, D]: source identities 0 .. Ns-1, then target images
- *     labels [M] -> centres [M, D] of the classes that there are -> loss of f [B, D]
+ *     labels [M] -> classes that there are -> loss of f [B, D] against their centres
  *
  * The gradient uses the memory as it was before the step. DEVIATES: the reference takes that of the source loss through target rows that were
  * updated already; `reference_order` does so too. */
@@ -16,7 +16,8 @@ typedef struct form {
     fet__spcl_step *s;
     const fet__spcl_step_options *o;
     fet__graph *g;
-    fet__node *memory, *label, *centers, *present;
+    fet__node *memory;
+    fet__memory_classes classes;
 } form;
 
 /* A domain's part of something that is given for the whole batch. */
@@ -64,12 +65,11 @@ static fet__node *update(const form *f, fet__node *features, fet__node *row, fet
 
 static fet__node *domain_loss(const form *f, fet__node *features, fet__node *class_of, int domain, fet__node *later)
 {
-    fet__node *x = part(f, features, domain), *target = part(f, class_of, domain), *some;
+    fet__node *x = part(f, features, domain), *target = part(f, class_of, domain);
 
     if (!later)
-        return fet__memory_loss(f->g, x, f->centers, f->present, target, f->o->temperature);
-    later = fet__memory_centers(f->g, later, f->label, &some);
-    return fet__memory_loss_late(f->g, x, f->centers, f->present, target, f->o->temperature, later);
+        return fet__memory_loss(f->g, x, f->memory, &f->classes, target, f->o->temperature);
+    return fet__memory_loss_late(f->g, x, f->memory, &f->classes, target, f->o->temperature, later);
 }
 
 static fet__node *loss_of(const form *f, fet__node *features, fet__node *class_of, fet__node *after_target)
@@ -129,11 +129,10 @@ static fet_status build(fet__spcl_step *s, fet__model *m, const fet__spcl_step_o
     fet__output(f.g, "features", features);
     row = fet__input(f.g, "row", FET_I32, FET_SHAPE(batch));
     class_of = fet__input(f.g, "class", FET_I32, FET_SHAPE(batch));
-    used = fet__input(f.g, "used", FET_F32, FET_SHAPE(1, o->rows));
-    f.label = fet__input(f.g, "label", FET_I32, FET_SHAPE(o->rows));
+    used = fet__input(f.g, "used", FET_F32, FET_SHAPE(o->rows, 1));
     f.memory = fet__leaf(f.g, s->memory);
-    f.centers = fet__memory_centers(f.g, f.memory, f.label, &f.present);
-    f.present = fet__mul(f.g, f.present, used);
+    f.classes = fet__memory_classes_of(f.g, fet__input(f.g, "label", FET_I32, FET_SHAPE(o->rows)));
+    f.classes.present = fet__mul(f.g, f.classes.present, used);
     later = update(&f, features, row, &after_target);
     loss = loss_of(&f, features, class_of, after_target);
     fet__output(f.g, "loss", loss);

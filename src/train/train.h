@@ -98,16 +98,20 @@ fet_status fet__step_compute(fet__step *s);
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values);
 
 /* ---- hybrid_memory.c: SpCL ------------------------------------------------------------------------------------------- */
-/* memory [M, D], label i32 [M] in 0..M-1, gaps allowed -> [M, D]: row k is the mean (not of unit length) of the rows with label k, zero
- * where there is none. *present [1, M]: 1 where there is one. */
-fet__node *fet__memory_centers(fet__graph *g, fet__node *memory, fet__node *label, fet__node **present);
-/* Mean over the batch of -ln(p[own class] + 1e-6), p = e / (sum e + 1e-6), e = exp(<f, c> / temperature) of the classes that there are.
- * features [B, D], unit rows; target i32 [B]. No gradient reaches the centres. */
-fet__node *fet__memory_loss(fet__graph *g, fet__node *features, fet__node *centers, fet__node *present,
+/* Which class each row of a memory [M, D] has. */
+typedef struct fet__memory_classes {
+    fet__node *label;   /* i32 [M] in 0..M-1, gaps allowed */
+    fet__node *size;    /* [M, 1]: rows of each class, at least 1 */
+    fet__node *present; /* [M, 1]: 1 for the classes that there are */
+} fet__memory_classes;
+fet__memory_classes fet__memory_classes_of(fet__graph *g, fet__node *label);
+/* Mean over the batch of -ln(p[own class] + 1e-6), p = e / (sum e + 1e-6), e = exp(<f, c> / temperature) of the classes that are present; c, the
+ * centre of a class, is the mean of its rows, not of unit length. features [B, D], unit rows; target i32 [B]. No gradient reaches the memory. */
+fet__node *fet__memory_loss(fet__graph *g, fet__node *features, fet__node *memory, const fet__memory_classes *c,
                             fet__node *target, double temperature);
-/* The same value, with the gradient that the reference's source loss has: taken through the centres `later`, of the memory after the target
+/* The same value, with the gradient that the reference's source loss has: taken through the centres of `later`, the memory after the target
  * rows were updated (spcl.md 3.6). */
-fet__node *fet__memory_loss_late(fet__graph *g, fet__node *features, fet__node *centers, fet__node *present,
+fet__node *fet__memory_loss_late(fet__graph *g, fet__node *features, fet__node *memory, const fet__memory_classes *c,
                                  fet__node *target, double temperature, fet__node *later);
 
 /* ---- reid_losses.c: other losses of re-identification ----------------------------------------------------------------- */
@@ -138,7 +142,7 @@ typedef struct fet__spcl_step {
     float *used;             /* [rows]: 1 for the classes that count */
     const float *source_loss, *target_loss; /* source_loss: NULL with one domain */
 } fet__spcl_step;
-/* The model has its trainable tensors chosen (and features only). Memory: centres of all classes, [rows, D], beside the encoder's values. */
+/* The model has its trainable tensors chosen (and features only). */
 fet_status fet__spcl_step_create(fet__spcl_step *out, fet__model *m, const fet__spcl_step_options *o);
 void fet__spcl_step_fini(fet__spcl_step *s);
 /* Labels of all rows, gaps allowed; below 0: the row belongs to no class and must not come in a batch. */

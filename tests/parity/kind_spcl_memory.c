@@ -89,7 +89,8 @@ static fet_status add_loss(run *r, const form *f, fet__node *features, fet__node
 static fet_status build(run *r, const form *forms, int count, bool normalise)
 {
     fet__node *label = fet__input(r->g, "label", FET_I32, FET_SHAPE(r->rows)), *memory = fet__leaf(r->g, r->memory);
-    fet__node *present, *centers = fet__memory_centers(r->g, memory, label, &present), *later = memory;
+    fet__memory_classes classes = fet__memory_classes_of(r->g, label);
+    fet__node *later = memory;
     fet_status st = FET_OK;
     for (int i = 0; i < count; i++) {
         const form *f = &forms[i];
@@ -98,12 +99,11 @@ static fet_status build(run *r, const form *forms, int count, bool normalise)
         fet__node *target = named_input(r, f->name, "target", FET_I32, FET_SHAPE(batch));
         fet__node *row = named_input(r, f->name, "row", FET_I32, FET_SHAPE(batch));
         fet__node *unit = normalise ? fet__nn_unit_rows(r->g, x) : x;
-        fet__node *loss = fet__memory_loss(r->g, unit, centers, present, target, r->temperature);
+        fet__node *loss = fet__memory_loss(r->g, unit, memory, &classes, target, r->temperature);
         output(r, f->name, "loss", loss);
         FET_TRY(add_loss(r, f, x, loss, "grad"));
         if (i == 1) {
-            fet__node *some, *after = fet__memory_centers(r->g, later, label, &some);
-            loss = fet__memory_loss_late(r->g, unit, centers, present, target, r->temperature, after);
+            loss = fet__memory_loss_late(r->g, unit, memory, &classes, target, r->temperature, later);
             output(r, f->name, "late_loss", loss);
             FET_TRY(add_loss(r, f, x, loss, "late"));
         }
