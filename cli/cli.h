@@ -104,6 +104,7 @@ void signals_catch_stop(void); /* SIGINT and SIGTERM set stop_signal; a second o
 
 /* ---- cmd_*.c ---------------------------------------------------------------------------------------------------------------- */
 extern const command command_nas_profile;
+extern const command command_bench_blocks, command_bench_models;
 extern const command command_meta, command_adapt;
 extern const command command_tune, command_train, command_eval, command_predict, command_embed, command_merge,
     command_plan, command_inspect, command_convert, command_list, command_data_synth, command_data_check,

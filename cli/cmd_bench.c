@@ -9,7 +9,8 @@ static const flag flags_bench[] = {
     {"steps", "N", "5", "measured steps", false},
     {"warmup", "N", "1", "steps before those", false},
     {"mode", "train|infer", "train", "a training step, or inference of the merged model", false},
-    {"size", "S", "", "of a workload that has sizes: quadranet, convnext, block-*", false},
+    {"size", "S", "", "of a workload that has sizes: quadranet, convnext, hornet, swin, block-*, ...", false},
+    {"arch", "NAME[:key=value,...]", "", "the network, of model", false},
     {"n", "N", "4096", "features, of jaccard", false},
     {"dim", "N", "2048", "values of a feature, of jaccard", false},
     {"profile", NULL, "off", "time of each kernel on standard error", false},
@@ -85,6 +86,7 @@ static int run(args *a)
     const char *mode = args_text(a, "mode");
     fet_bench_options o = {.workload = a->operands[0],
                            .size = args_text(a, "size"),
+                           .arch = args_text(a, "arch"),
                            .train = !mode || strcmp(mode, "train") == 0,
                            .seed = a->seed};
     fet_bench_result r;
@@ -123,7 +125,8 @@ const command command_bench = {"bench",
                                "WORKLOAD|peak",
                                1,
                                1,
-                               "Time and memory of a workload (fettle list workloads), or the machine's peak.",
+                               "Time and memory of a workload (fettle list workloads), or the machine's peak; bench "
+                               "blocks and bench models compare several.",
                                "fettle bench vit-hydra --batch 16 --steps 5",
                                {flags_bench},
                                run};

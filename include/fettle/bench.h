@@ -9,8 +9,9 @@ extern "C" {
 #endif
 
 typedef struct fet_bench_options {
-    const char *workload;     /* "vit-hydra", "vit-full" */
+    const char *workload;     /* "vit-hydra", "quadranet", ...: fet_list(&json, "workloads") */
     const char *size;         /* of a workload that has sizes ("quadranet": "xxs"); NULL: the first */
+    const char *arch;         /* "model" alone: the network to measure, as fet_model_options.arch takes it; else NULL */
     int train;                /* not 0: a training step; 0: inference of the merged model */
     int batch, steps, warmup; /* 0: 16, 5, 1 (warm-up in steps) */
     int64_t memory;

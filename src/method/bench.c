@@ -48,6 +48,30 @@ const fet__workload fet__workloads[] = {
      .arch = "quadranet36_%s:mixer=conv",
      .adapter = "full",
      .sizes = {"xxs", "xs", "t", "s", "b"}},
+    {.name = "quadranet25",
+     .help = "QuadraNet25 at 224 by --size, every parameter, AdamW",
+     .arch = "quadranet25_%s",
+     .adapter = "full",
+     .sizes = {"xxs", "xs", "t", "s", "b"}},
+    {.name = "convnext-timm",
+     .help = "ConvNeXt at 224 by --size, every parameter, AdamW",
+     .arch = "convnext_%s",
+     .adapter = "full",
+     .sizes = {"tiny", "small", "base"}},
+    {.name = "hornet",
+     .help = "HorNet with 7x7 convolutions at 224 by --size, every parameter, AdamW",
+     .arch = "hornet_%s_7x7",
+     .adapter = "full",
+     .sizes = {"tiny", "small", "base"}},
+    {.name = "swin",
+     .help = "Swin at 224 by --size, every parameter, AdamW",
+     .arch = "swin_%s_patch4_window7_224",
+     .adapter = "full",
+     .sizes = {"tiny", "small", "base"}},
+    {.name = "model",
+     .help = "the network of --arch at its own image size, every parameter, AdamW",
+     .adapter = "full",
+     .any = true},
     STUDY("skip", "without mixers of places", "none"),
     STUDY("conv", "with depthwise convolutions", "conv"),
     STUDY("quadra", "with quadratic convolutions", "quadratic"),
@@ -187,13 +211,33 @@ static const char *size_of(const fet__workload *w, const char *size)
     return NULL;
 }
 
+/* The network to measure, as --arch takes it; the caller frees it. NULL, with the message set, when there is none. */
+static char *architecture(const fet_bench_options *o, const fet__workload *w)
+{
+    const char *size = size_of(w, o->size), *form = w->any ? o->arch : w->arch, *at = strstr(form, "%s");
+    fet__text t = {0};
+    char *out = NULL;
+
+    if (!size)
+        return NULL;
+    if (at && !w->any)
+        fet__text_printf(&t, "%.*s%s%s", (int)(at - form), form, size, at + 2);
+    else
+        fet__text_printf(&t, "%s", form);
+    if (!t.failed)
+        out = fet__strdup(t.s);
+    fet__text_fini(&t);
+    if (!out)
+        FET_FAIL(FET_E_NOMEM, "no memory for an architecture's name");
+    return out;
+}
+
 static fet_status measure(const fet_bench_options *o, const fet__workload *w, fet_bench_result *out, char **text)
 {
     fet__optimizer_options optimizer = fet__optimizer_defaults();
     fet__step_options options = {
         .batch = o->batch, .train = o->train != 0, .memory = fet__budget(o->memory), .seed = o->seed};
-    const char *size = size_of(w, o->size), *at = strstr(w->arch, "%s");
-    char name[128];
+    char *name = architecture(o, w);
     fet_model_options arch = {.arch = name};
     fet__model *m = NULL;
     fet__step step = {0};
@@ -201,13 +245,15 @@ static fet_status measure(const fet_bench_options *o, const fet__workload *w, fe
     fet__text merged = {0};
     fet_status st;
 
-    if (!size)
+    if (!name)
         return FET_E_ARG;
-    snprintf(name, sizeof name, "%.*s%s%s", at ? (int)(at - w->arch) : (int)strlen(w->arch), w->arch, size,
-             at ? at + 2 : "");
     optimizer.weight_decay = 0.01; /* PyTorch's default for AdamW, as the peer has it */
     options.optimizer = o->train ? &optimizer : NULL;
     FET_TRY(fet__model_open_with(&m, "none", &arch, o->seed));
+    if (m->arch.classes < 1) {
+        st = FET_FAIL(FET_E_ARG, "%s has no classes, so there is nothing to train it for", fet__show(name));
+        goto done;
+    }
     if (o->train || w->stays)
         FET_TRY(fet__model_attach(m, w->adapter));
     if (!o->train && w->stays)
@@ -226,7 +272,24 @@ done:
     fet__free(seconds);
     fet__step_fini(&step);
     fet__model_close(m);
+    fet__free(name);
     return st;
+}
+
+/* Whether the options are ones that the workload has. */
+static fet_status check(const fet_bench_options *o, const fet__workload *w)
+{
+    if ((w->module || w->run) && !size_of(w, o->size))
+        return FET_E_ARG;
+    if (!w->features && (o->rows || o->width))
+        return FET_FAIL(FET_E_ARG, "workload '%s' has no features: --n and --dim belong to jaccard", w->name);
+    if (w->features && o->batch)
+        return FET_FAIL(FET_E_ARG, "workload '%s' has no batches: --n tells how many features", w->name);
+    if (!w->any && o->arch)
+        return FET_FAIL(FET_E_ARG, "workload '%s' has a network of its own: --arch belongs to model", w->name);
+    if (w->any && !o->arch)
+        return FET_FAIL(FET_E_ARG, "workload '%s' needs --arch: which network", w->name);
+    return FET_OK;
 }
 
 fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **text)
@@ -248,14 +311,8 @@ fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **t
         own.warmup > MAX_STEPS)
         return FET_FAIL(FET_E_ARG, "batch %d, steps %d or warmup %d is out of range", own.batch, own.steps, own.warmup);
     w = find(o->workload);
-    if (!w)
+    if (!w || check(o, w) != FET_OK)
         return FET_E_ARG;
-    if ((w->module || w->run) && !size_of(w, o->size))
-        return FET_E_ARG;
-    if (!w->features && (o->rows || o->width))
-        return FET_FAIL(FET_E_ARG, "workload '%s' has no features: --n and --dim belong to jaccard", w->name);
-    if (w->features && o->batch)
-        return FET_FAIL(FET_E_ARG, "workload '%s' has no batches: --n tells how many features", w->name);
     if (w->run)
         st = w->run(&own, w, out, text);
     else

@@ -76,12 +76,13 @@ typedef struct fet__bench_form {
 } fet__bench_form;
 typedef struct fet__workload {
     const char *name, *help, *arch, *adapter; /* %s in arch: the size */
+    bool any;                                 /* the network is the caller's */
+    bool features;                            /* has rows of features instead of a batch of images */
     bool stays; /* the adapter's modules are part of the model in inference too, in their fused form */
     const fet__bench_form *module; /* instead of arch */
     const char *sizes[8];          /* the first is the default; NULL ends them */
     /* Measures by itself, instead of arch's step; NULL: as all others. */
     fet_status (*run)(const fet_bench_options *o, const struct fet__workload *w, fet_bench_result *out, char **text);
-    bool features; /* has rows of features instead of a batch of images */
 } fet__workload;
 extern const fet__workload fet__workloads[]; /* ended by name NULL */
 /* The result of `count` measured steps of `runs` runs each. Sorts `seconds`. */

@@ -8,7 +8,7 @@ export FETTLE_RECIPES=$4
 run 2
 says "usage: fettle COMMAND"
 run 0 --help
-for c in tune train eval predict embed merge plan inspect convert list "data synth" "data check" "data stats" "data preview" bench; do
+for c in tune train eval predict embed merge plan inspect convert list "data synth" "data check" "data stats" "data preview" bench "bench blocks" "bench models"; do
     prints "  $c "
 done
 run 0 --version
@@ -66,7 +66,9 @@ help_of "reid search" $model gallery top domain $decoding
 help_of "data preview" data out augment image interpolation crop-pct images count $reading
 help_of "data check" data $reading
 help_of "data stats" data size $reading
-help_of bench batch steps warmup mode size n dim profile
+help_of bench batch steps warmup mode size arch n dim profile
+help_of "bench blocks" batch steps warmup mode size
+help_of "bench models" batch steps warmup mode size
 help_of meta data out resume stage holdout epochs batch lr episodes support query inner-lr inner-steps order outer-lr lambda hidden projection target tau head-norm view1 view2 $model $reading
 help_of adapt images data out domains method adapt count inner-lr inner-steps prior shuffle-domains $model $reading
 
