@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 
 static const flag flags_tune[] = {{"adapter", "NAME[:key=value,...]", NULL,
-                                   "what trains: hydra lora seqlora mona adapter adaptformer repadapter ssf fact "
+                                   "what trains: hydra lora seqlora mona adapter adaptformer repadapter ssf fact vpt "
                                    "bitfit norm partial1 linear full (fettle list adapters)",
                                    true},
                                   {"out", "RUN", NULL, "folder to write; must not exist without --resume", true},

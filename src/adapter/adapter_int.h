@@ -17,6 +17,7 @@ extern const fet__adapter_class fet__adapter_adaptformer; /* adaptformer.c */
 extern const fet__adapter_class fet__adapter_ssf;         /* ssf.c */
 extern const fet__adapter_class fet__adapter_fact;        /* fact.c */
 extern const fet__adapter_class fet__adapter_repadapter;  /* repadapter.c */
+extern const fet__adapter_class fet__adapter_vpt;         /* vpt.c */
 extern const fet__adapter_class fet__adapter_norm;        /* selection.c */
 extern const fet__adapter_class fet__adapter_partial1;    /* selection.c */
 extern const fet__adapter_class fet__adapter_site;        /* selection.c */

@@ -8,11 +8,23 @@
 
 #define OPTION_LIMIT 64 /* options, or presets, of one adapter */
 
-const fet__adapter_class *const fet__adapter_classes[] = {
-    &fet__adapter_hydra,   &fet__adapter_lora,        &fet__adapter_seqlora,    &fet__adapter_mona,
-    &fet__adapter_adapter, &fet__adapter_adaptformer, &fet__adapter_repadapter, &fet__adapter_ssf,
-    &fet__adapter_fact,    &fet__adapter_bitfit,      &fet__adapter_norm,       &fet__adapter_partial1,
-    &fet__adapter_site,    &fet__adapter_linear,      &fet__adapter_full,       NULL};
+const fet__adapter_class *const fet__adapter_classes[] = {&fet__adapter_hydra,
+                                                          &fet__adapter_lora,
+                                                          &fet__adapter_seqlora,
+                                                          &fet__adapter_mona,
+                                                          &fet__adapter_adapter,
+                                                          &fet__adapter_adaptformer,
+                                                          &fet__adapter_repadapter,
+                                                          &fet__adapter_ssf,
+                                                          &fet__adapter_fact,
+                                                          &fet__adapter_vpt,
+                                                          &fet__adapter_bitfit,
+                                                          &fet__adapter_norm,
+                                                          &fet__adapter_partial1,
+                                                          &fet__adapter_site,
+                                                          &fet__adapter_linear,
+                                                          &fet__adapter_full,
+                                                          NULL};
 
 static int option_count(const fet__adapter_class *c)
 {

@@ -85,14 +85,10 @@ static fet__node *block(const fet__swin *v, fet__build *b, fet__node *x, int sta
     fet__attention_options attention = {.heads = v->heads[stage], .qkv_bias = v->qkv_bias, .weight_init = weight_init};
     fet__windows windows = fet__swin_windows(v, stage, i);
     int64_t width = fet__swin_width(v, stage);
-    fet__site tokens = {.kind = FET__SITE_TOKENS, .in = width, .out = width};
     fet__node *y;
 
     fet__enter(b, "blocks.%d", i);
-    if (b->hooks && b->hooks->tokens) {
-        tokens.name = b->prefix;
-        x = b->hooks->tokens(b->hooks->user, b, &tokens, x);
-    }
+    x = fet__nn_tokens(b, x, windows.grid, 0);
     y = fet__nn_layer_norm(b, "norm1", x, v->eps);
     y = fet__nn_window_attention(b, "attn", y, &attention, &windows);
     x = fet__nn_residual(b, "attn", x, y, drop_path, windows.grid, 0);

@@ -354,14 +354,10 @@ static fet__node *block(const vit *v, fet__build *b, fet__node *x, int i)
     const int grid[2] = {v->image_height / v->patch, v->image_width / v->patch};
     double drop_path = v->depth > 1 ? b->drop_path * i / (v->depth - 1) : b->drop_path;
     fet__attention_options attention = {.heads = v->heads, .qkv_bias = v->qkv_bias, .weight_init = weight_init};
-    fet__site tokens = {.kind = FET__SITE_TOKENS, .in = v->dim, .out = v->dim, .prefix_tokens = prefix_tokens(v)};
     fet__node *y;
 
     fet__enter(b, "blocks.%d", i);
-    if (b->hooks && b->hooks->tokens) {
-        tokens.name = b->prefix;
-        x = b->hooks->tokens(b->hooks->user, b, &tokens, x);
-    }
+    x = fet__nn_tokens(b, x, NULL, prefix_tokens(v));
     y = fet__nn_layer_norm(b, "norm1", x, v->eps);
     y = layer_scale(v, b, "ls1", fet__nn_attention(b, "attn", y, &attention));
     x = fet__nn_residual(b, "attn", x, y, drop_path, grid, prefix_tokens(v));

@@ -179,6 +179,19 @@ static fet__site *residual_site(fet__build *b, const char *name, int64_t channel
     return s;
 }
 
+fet__node *fet__nn_tokens(fet__build *b, fet__node *x, const int grid[2], int prefix_tokens)
+{
+    fet__site *s = x ? fet__site_new(b, FET__SITE_TOKENS, "") : NULL;
+
+    if (!s)
+        return NULL;
+    s->in = s->out = x->shape.dim[x->shape.rank - 1];
+    s->grid[0] = grid ? grid[0] : 0;
+    s->grid[1] = grid ? grid[1] : 0;
+    s->prefix_tokens = prefix_tokens;
+    return b->hooks && b->hooks->tokens ? b->hooks->tokens(b->hooks->user, b, s, x) : x;
+}
+
 fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
                             const int grid[2], int prefix_tokens)
 {

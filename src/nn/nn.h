@@ -15,7 +15,7 @@ typedef struct fet__site {
     int64_t in, out;           /* LINEAR: columns and rows of the weight; else the channels in both */
     int part_count;            /* LINEAR whose rows are several layers: 3 for a fused qkv, else 0 */
     const char *part[4];       /* "blocks.3.attn.q", ".k", ".v": equal row blocks, in order */
-    int grid[2];               /* RESIDUAL: rows and columns of the token grid */
+    int grid[2];               /* RESIDUAL: rows and columns of the token grid; TOKENS: the same, 0: any number of tokens will do */
     enum {
         FET__BRANCH_OTHER,
         FET__BRANCH_ATTENTION,
@@ -140,6 +140,8 @@ fet__node *fet__nn_mlp(fet__build *b, const char *name, fet__node *x, int64_t hi
  * "mlp" tells the branch. */
 fet__node *fet__nn_residual(fet__build *b, const char *site_name, fet__node *x, fet__node *y, double drop_path,
                             const int grid[2], int prefix_tokens);
+/* The tokens [B, T, C] that a block begins with pass the block's TOKENS site, named by the prefix. grid: what they must fill, or NULL. */
+fet__node *fet__nn_tokens(fet__build *b, fet__node *x, const int grid[2], int prefix_tokens);
 /* A site for layers that live in other files; `name` extends the prefix ("": the prefix itself). NULL on error (sticky). */
 fet__site *fet__site_new(fet__build *b, int kind, const char *name);
 fet__node *fet__nn_dropout(fet__build *b, fet__node *x, double p); /* x itself in evaluation or when p is 0 */

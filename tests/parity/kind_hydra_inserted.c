@@ -1,6 +1,6 @@
 /* hydra.vit_adapter_*, hydra.vit_adaptformer: bottlenecks inside and beside the branches of a vision transformer. They have no merged
  * golden; after the merge into the fused form the logits must be the golden's still. hydra.vit_repadapter and hydra.vit_ssf: what stands
- * before and after the linear layers, and merges into them. */
+ * before and after the linear layers, and merges into them. hydra.vit_vpt_deep: tokens beside the patches, which nothing takes in. */
 #include "parity/vit_case.h"
 
 static fet_status check(parity_case *c, const char *spec)
@@ -69,6 +69,22 @@ fet_status parity_vit_repadapter(parity_case *c)
              parity_number(c, "hidden_dim", 8), parity_number(c, "groups", 2), parity_number(c, "scale", 1),
              parity_number(c, "dropout", 0));
     return check_merging(c, spec);
+}
+
+/* Prompts are part of no weight: the step is checked, and that there is no merge is told. */
+fet_status parity_vit_vpt_deep(parity_case *c)
+{
+    char spec[64];
+    vit_case v;
+    fet_status st;
+
+    snprintf(spec, sizeof spec, "vpt:prompts=%.0f", parity_number(c, "num_tokens", 0));
+    FET_TRY(vit_open(&v, c, spec));
+    FET_TRY(vit_check_graph(&v));
+    st = vit_check_step(&v, "out.logits", true);
+done:
+    vit_close(&v);
+    return st;
 }
 
 fet_status parity_vit_ssf(parity_case *c)

@@ -31,6 +31,7 @@ const parity_kind parity_kinds[] = {{"data.augment_blur", parity_augment_blur, N
                                     {"hydra.vit_fact_tt", parity_vit_fact_tt, NULL},
                                     {"hydra.vit_repadapter", parity_vit_repadapter, NULL},
                                     {"hydra.vit_ssf", parity_vit_ssf, NULL},
+                                    {"hydra.vit_vpt_deep", parity_vit_vpt_deep, NULL},
                                     {"hydra.vit_base", parity_vit_base, NULL},
                                     {"hydra.vit_hydra_both", parity_vit_hydra_both, NULL},
                                     {"hydra.vit_hydra_train", parity_vit_hydra_train, NULL},

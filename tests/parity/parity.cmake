@@ -22,7 +22,7 @@ set(parity_done data.augment_blur data.augment_color data.augment_geom data.augm
   quadranet.qresnet14_logits quadranet.qresnet14_train_grad quadranet.quad_conv_relu_bn quadranet.quad_dense quadranet.quadlib_ours spcl.dsbn_block spcl.pool_ibn mona.lr_schedules
   mona.swin_lora
   spcl.tiny_net spcl.toolbox_losses
-  hydra.vit_ssf hydra.vit_repadapter
+  hydra.vit_ssf hydra.vit_repadapter hydra.vit_vpt_deep
   hydra.vit_fact_tk hydra.vit_fact_tt
   mabn.arm_bn mabn.arm_cml mabn.arm_ll mabn.augment mabn.aux mabn.byol_ema mabn.double_backward_ops mabn.joint_training mabn.meta mabn.meta_dmoe mabn.metrics mabn.tent_bnadapt mabn.trajectory mabn.tta
   data.models_logits data.models_pred)

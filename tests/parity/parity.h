@@ -78,6 +78,7 @@ fet_status parity_vit_adapter_houlsby(parity_case *c);
 fet_status parity_vit_adapter_pfeiffer(parity_case *c);
 fet_status parity_vit_adaptformer(parity_case *c);
 fet_status parity_vit_ssf(parity_case *c);
+fet_status parity_vit_vpt_deep(parity_case *c);
 fet_status parity_vit_fact_tk(parity_case *c);
 fet_status parity_vit_fact_tt(parity_case *c);
 fet_status parity_vit_repadapter(parity_case *c);

@@ -6,6 +6,8 @@
 
 /* ---- names ----------------------------------------------------------------------------------------------- */
 
+#define DEEP_PROMPTS "deep_prompt_embeddings" /* [blocks - 1, prompts, dim]: of the second block and on */
+
 typedef struct renaming {
     const char *golden, *own;
 } renaming;
@@ -22,7 +24,8 @@ static void replace(char text[200], const renaming *r)
 
 const char *vit_name(const char *golden, char out[200])
 {
-    static const renaming table[] = {{"FacTu", "fact.d48.u"},
+    static const renaming table[] = {{"prompt_embeddings", "blocks.0.vpt.prompts"},
+                                     {"FacTu", "fact.d48.u"},
                                      {"FacTv", "fact.d48.v"},
                                      {"FacTc", "fact.c"},
                                      {"_FacTs.", ".fact.s."},
@@ -68,19 +71,34 @@ const char *vit_name(const char *golden, char out[200])
     return out;
 }
 
+int vit_parts(const fet__entry *e)
+{
+    return strstr(e->name, DEEP_PROMPTS) ? (int)e->shape.dim[0] : 1;
+}
+
+const char *vit_part_name(const char *golden, int part, char out[200])
+{
+    if (!strstr(golden, DEEP_PROMPTS))
+        return vit_name(golden, out);
+    snprintf(out, 200, "blocks.%d.vpt.prompts", part + 1);
+    return out;
+}
+
 /* ---- parameters ------------------------------------------------------------------------------------------ */
 
-static fet_status fill(vit_case *v, const parity_case *from, const fet__entry *e, fet__param *p)
+static fet_status fill(vit_case *v, const parity_case *from, const fet__entry *e, int part, fet__param *p)
 {
+    int64_t count = fet__shape_count(&p->shape);
     double *values = NULL;
     fet_status st;
 
-    if (!fet__shape_equal(&e->shape, &p->shape))
+    if (fet__shape_count(&e->shape) != count * vit_parts(e) ||
+        (vit_parts(e) == 1 && !fet__shape_equal(&e->shape, &p->shape)))
         return FET_FAIL(FET_E_FORMAT, "%s is %s, the model needs %s", e->name, fet__shape_text(&e->shape),
                         fet__shape_text(&p->shape));
     FET_TRY(parity_doubles(from, e->name, &values, NULL));
     FET_TRY(fet__param_own(p));
-    fet__convert(p->data, p->dtype, values, FET_F64, fet__shape_count(&p->shape));
+    fet__convert(p->data, p->dtype, values + part * count, FET_F64, count);
     p->loaded = true;
     p->version++;
     v->m->base_fingerprint[0] = '\0';
@@ -97,11 +115,11 @@ static fet_status fill_all(vit_case *v, const parity_case *from)
 
     for (int i = 0; i < fet__tensors_count(from->t) && st == FET_OK; i++) {
         const fet__entry *e = fet__tensors_at(from->t, i);
-        fet__param *p;
-        if (strncmp(e->name, "param.", 6) != 0)
-            continue;
-        p = fet__params_find(v->m->store, vit_name(e->name + 6, name));
-        st = p ? fill(v, from, e, p) : FET_FAIL(FET_E_FORMAT, "the model has no tensor %s (%s)", name, e->name);
+        for (int part = 0; strncmp(e->name, "param.", 6) == 0 && part < vit_parts(e) && st == FET_OK; part++) {
+            fet__param *p = fet__params_find(v->m->store, vit_part_name(e->name + 6, part, name));
+            st = p ? fill(v, from, e, part, p)
+                   : FET_FAIL(FET_E_FORMAT, "the model has no tensor %s (%s)", name, e->name);
+        }
     }
     return st;
 }

@@ -25,6 +25,9 @@ void vit_close(vit_case *v);
  * "blocks.0.attn.proj.hydra.par.down.weight", "..attn.lora_q_down" is "..attn.q.lora.down.weight". Returns
  * out. */
 const char *vit_name(const char *golden, char out[200]);
+/* A golden may hold the tensors of several blocks in one, along its first axis: how many, and our name of one of them. */
+int vit_parts(const fet__entry *e);
+const char *vit_part_name(const char *golden, int part, char out[200]);
 /* Logits, loss, out.embed and out.block*, gradients of every grad.* of the golden, on batch 0. */
 fet_status vit_check_graph(vit_case *v);
 /* Logits and loss of an evaluation step (fet__step) on a batch: compares with `logits_name`, and with "loss"

@@ -75,18 +75,20 @@ static fet_status collect(const vit_case *v, traced *t)
     fet_status st;
     char name[200];
 
-    FET_TRY(FET_NEW(t->leaf, fet__tensors_count(v->c->t) + 1));
-    FET_TRY(FET_NEW(t->grad, fet__tensors_count(v->c->t) + 1));
-    FET_TRY(FET_NEW(t->param, fet__tensors_count(v->c->t) + 1));
+    int most = fet__tensors_count(v->c->t) + v->depth + 1;
+
+    FET_TRY(FET_NEW(t->leaf, most));
+    FET_TRY(FET_NEW(t->grad, most));
+    FET_TRY(FET_NEW(t->param, most));
     for (int i = 0; i < fet__tensors_count(v->c->t); i++) {
         const fet__entry *e = fet__tensors_at(v->c->t, i);
-        fet__param *p;
-        if (strncmp(e->name, GRAD, strlen(GRAD)) != 0)
-            continue;
-        if (!(p = fet__params_find(v->m->store, vit_name(e->name + strlen(GRAD), name))))
-            return FET_FAIL(FET_E_FORMAT, "the model has no tensor %s (%s)", name, e->name);
-        t->leaf[t->count] = fet__leaf(t->g, p);
-        t->param[t->count++] = p;
+        for (int part = 0; strncmp(e->name, GRAD, strlen(GRAD)) == 0 && part < vit_parts(e); part++) {
+            fet__param *p = fet__params_find(v->m->store, vit_part_name(e->name + strlen(GRAD), part, name));
+            if (!p)
+                return FET_FAIL(FET_E_FORMAT, "the model has no tensor %s (%s)", name, e->name);
+            t->leaf[t->count] = fet__leaf(t->g, p);
+            t->param[t->count++] = p;
+        }
     }
 done:
     return st;
@@ -130,10 +132,33 @@ static fet_status compare_output(const vit_case *v, const traced *t, const char 
     return parity_compare(v->c, name, values, type, count, mode, tolerance);
 }
 
+static fet_status compare_gradient(const vit_case *v, const traced *t, const fet__entry *e)
+{
+    int parts = vit_parts(e);
+    int64_t count = fet__shape_count(&e->shape) / parts;
+    char name[220], own[200];
+    float *all = NULL;
+    fet_status st;
+
+    FET_TRY(FET_NEW(all, count * parts));
+    for (int part = 0; part < parts; part++) {
+        const void *values;
+        snprintf(name, sizeof name, GRAD "%s", vit_part_name(e->name + strlen(GRAD), part, own));
+        if (!(values = fet__program_output(t->p, name))) {
+            st = FET_FAIL(FET_E_BUG, "the program lost output %s", name);
+            goto done;
+        }
+        memcpy(all + part * count, values, (size_t)count * sizeof *all);
+    }
+    st = parity_compare(v->c, e->name, all, FET_F32, count * parts, PARITY_MAX, 1e-5);
+done:
+    fet__free(all);
+    return st;
+}
+
 static fet_status compare(const vit_case *v, const traced *t)
 {
     int64_t logits = (int64_t)v->batch * v->m->arch.classes;
-    char name[220], own[200];
     fet_status st;
 
     FET_TRY(compare_output(v, t, "out.logits", "logits", t->type, logits, PARITY_ABS, 5e-6));
@@ -143,10 +168,8 @@ static fet_status compare(const vit_case *v, const traced *t)
         int64_t count = fet__shape_count(&e->shape);
         if (strcmp(e->name, "out.embed") == 0 || strncmp(e->name, "out.block", 9) == 0)
             FET_TRY(compare_output(v, t, e->name, e->name, t->type, count, PARITY_ABS, 5e-6));
-        if (strncmp(e->name, GRAD, strlen(GRAD)) != 0)
-            continue;
-        snprintf(name, sizeof name, GRAD "%s", vit_name(e->name + strlen(GRAD), own));
-        FET_TRY(compare_output(v, t, e->name, name, FET_F32, count, PARITY_MAX, 1e-5));
+        if (strncmp(e->name, GRAD, strlen(GRAD)) == 0)
+            FET_TRY(compare_gradient(v, t, e));
     }
 done:
     return st;

@@ -5,7 +5,7 @@
 
 #include "train/train.h"
 
-enum { BATCH = 4, STEPS = 12, LOGITS = 10 };
+enum { BATCH = 4, STEPS = 12, LOGITS = 10, SWIN = 2 /* in archs */ };
 
 static const char *const archs[] = {
     TINY, "vit:dim=12,depth=2,heads=3,patch=4,img=8,mlp=2,classes=5,mean_pool=true,layer_scale=true",
@@ -124,6 +124,16 @@ static void check(const char *arch, const char *spec)
     fet__model_close(m);
 }
 
+/* Windows take a grid of tokens and no more. */
+static void refuses_windows(const char *spec)
+{
+    fet__model *m = tiny(archs[SWIN]);
+
+    assert_int_equal(fet__model_attach(m, spec), FET_E_ARG);
+    assert_non_null(strstr(fet_error_message(), "the windows of layers.0.blocks.0 take a grid"));
+    fet__model_close(m);
+}
+
 static void grid(void **state)
 {
     char spec[64];
@@ -134,7 +144,10 @@ static void grid(void **state)
             if (fet__adapter_classes[i]->spares_head)
                 continue; /* see without_batch_norms */
             spec_of(fet__adapter_classes[i], spec);
-            check(archs[k], spec);
+            if (fet__adapter_classes[i]->hooks.tokens && k == SWIN)
+                refuses_windows(spec);
+            else
+                check(archs[k], spec);
         }
 }
 
@@ -172,12 +185,12 @@ static void presets(void **state)
         for (int k = 0; fet__adapter_classes[i]->presets && fet__adapter_classes[i]->presets[k].name; k++) {
             snprintf(spec, sizeof spec, "%s:preset=%s", fet__adapter_classes[i]->name,
                      fet__adapter_classes[i]->presets[k].name);
-            check(archs[2], spec);
+            check(archs[fet__adapter_classes[i]->hooks.tokens ? 0 : SWIN], spec);
         }
-    check(archs[2], "mona:n=4,kernels=3");
-    check(archs[2], "mona:n=4,kernels=3+5");
-    check(archs[2], "mona:n=4,kernels=3+3+3,norm=none");
-    check(archs[2], "mona:n=4,at=layers.1.*.mlp,init=torch");
+    check(archs[SWIN], "mona:n=4,kernels=3");
+    check(archs[SWIN], "mona:n=4,kernels=3+5");
+    check(archs[SWIN], "mona:n=4,kernels=3+3+3,norm=none");
+    check(archs[SWIN], "mona:n=4,at=layers.1.*.mlp,init=torch");
 }
 
 /* ---- published sizes ------------------------------------------------------------------------------------- */
