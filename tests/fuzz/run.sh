@@ -7,7 +7,7 @@
 # FETTLE_FUZZ_JOBS=N runs N targets at a time (not with --total).
 # A target is a file fuzz_TARGET.c here; corpus/TARGET/ holds its seeds (never written to) and TARGET.dict its words.
 # What the fuzzer finds is kept in work/TARGET/, where the next run goes on; inputs that crash stay in work/crashes/.
-# work/TARGET.done sums up seconds, executions and crashes; remove it where a reader has changed so much that the sum says
+# work/TARGET.done sums up seconds of the processor, executions and crashes; remove it where a reader has changed so much that the sum says
 # nothing any more. FETTLE_FUZZ_BUILD names another build folder.
 # The exit status is 1 when any target crashed, hung (10 s an input) or took over 1 GiB.
 set -eu
@@ -72,6 +72,11 @@ mv "$build.log" "$build/configure.log"
 # shellcheck disable=SC2086
 cmake --build "$build" --target $programs
 
+# What the children of this shell have had of the processor; on a busy machine that is less than the clock says. `times` must not run in a
+# shell of its own, so it leaves its answer in a file.
+cpu_mark() { times >"$work/$1.times"; }
+cpu_seconds() { awk 'NR == 2 { split($1, u, /[ms]/); split($2, s, /[ms]/); print int(60 * (u[1] + s[1]) + u[2] + s[2]) }' "$work/$1.times"; }
+
 # fuzz TARGET SECONDS: one run; what it did is added to TARGET.done
 fuzz() {
     mkdir -p "$work/$1"
@@ -80,11 +85,14 @@ fuzz() {
     crashed=0
     [ -d "$here/corpus/$1" ] && seeds=$here/corpus/$1
     [ -f "$here/$1.dict" ] && dict=-dict=$here/$1.dict
-    begin=$(date +%s)
+    cpu_mark "$1"
+    begin=$(cpu_seconds "$1")
     "$build/tests/fuzz_$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
         -artifact_prefix="$work/crashes/$1-" ${dict:+"$dict"} "$work/$1" ${seeds:+"$seeds"} >"$work/$1.log" 2>&1 ||
         crashed=1
-    took=$(($(date +%s) - begin))
+    cpu_mark "$1"
+    took=$(($(cpu_seconds "$1") - begin))
+    rm -f "$work/$1.times"
     ran=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$1.log" | tail -n 1)
     done_of "$1"
     echo "$((spent + took)) $((runs + ${ran:-0})) $((crashes + crashed))" >"$work/$1.new"
