@@ -13,6 +13,7 @@ typedef struct fet__neighbours {
     int64_t rows;
     int k;
     int32_t *index;      /* [rows][k] */
+    float *cosine;       /* [rows][k] */
     float *least_cosine; /* [rows]: of the farthest row; NULL unless asked for */
 } fet__neighbours;
 /* x: [rows][width], finite; 1 <= k; a k above rows becomes rows. The result does not depend on the thread count. */
@@ -22,6 +23,8 @@ void fet__neighbours_fini(fet__neighbours *n);
 /* FET_E_NUMERIC naming the first row with a value that is not finite. */
 fet_status fet__rows_finite(const float *x, int64_t rows, int64_t width);
 float fet__row_cosine(const float *a, const float *b, int64_t width);
+/* Of two rows of x: looked up where the second is among the first's neighbours, else computed. */
+float fet__neighbour_cosine(const fet__neighbours *n, const float *x, int64_t width, int64_t row, int64_t other);
 
 /* ---- distances.c ------------------------------------------------------------------------------------------------ */
 /* out: [m][n] squared distances |a|^2 + |b|^2 - 2 <a, b> between rows, by blocked products on all threads; never below 0. The result does not

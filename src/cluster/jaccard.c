@@ -72,6 +72,7 @@ int64_t fet__jaccard_rows(const fet__jaccard *j)
 }
 
 typedef struct features {
+    const fet__neighbours *n;
     const float *x;
     int64_t width;
 } features;
@@ -80,13 +81,13 @@ typedef struct features {
 static float closeness(const void *user, int64_t row, int64_t member)
 {
     const features *f = user;
-    float cosine = fet__row_cosine(f->x + row * f->width, f->x + member * f->width, f->width);
+    float cosine = fet__neighbour_cosine(f->n, f->x, f->width, row, member);
     return expf(-(2.0F - 2.0F * cosine));
 }
 
 fet_status fet__jaccard_from(fet__jaccard **out, fet__neighbours *n, const float *x, int64_t width, int k1, int k2)
 {
-    features f = {x, width};
+    features f = {n, x, width};
     fet__sparse v = {0}, smooth = {0};
     fet_status st = FET_OK;
     *out = NULL;

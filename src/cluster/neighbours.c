@@ -6,7 +6,10 @@
 
 #include "cluster/cluster.h"
 
-enum { SIDE = 256 }; /* rows of a block: 256 x 256 products stay in a core's own cache */
+enum {
+    SIDE = 256, /* rows of a block: 256 x 256 products stay in a core's own cache */
+    STRIP = 32  /* products that are looked at together */
+};
 
 /* The best so far of one row, best first: larger cosine, then smaller index. */
 typedef struct best {
@@ -35,25 +38,14 @@ static void clear(float *cosine, int32_t *index, int64_t count)
     }
 }
 
-/* Offer `count` cosines, `stride` apart, of rows first, first + 1, ... */
-static void offer(best b, int k, float *least, const float *cosine, int64_t stride, int64_t count, int64_t first)
-{
-    float low = *least;
-    for (int64_t i = 0; i < count; i++) {
-        float c = cosine[i * stride];
-        low = c < low ? c : low;
-        if (c >= b.cosine[k - 1])
-            insert(b, k, c, (int32_t)(first + i));
-    }
-    *least = low;
-}
-
 typedef struct search {
     const float *x;
     int64_t rows, width;
     int k, team;
-    float *cosine, *least; /* [rows][k], [rows] */
+    float *cosine; /* [rows][k] */
     int32_t *index;
+    float *last;        /* [rows]: of the last in each list, side by side for many comparisons at once */
+    float *least;       /* [rows]; NULL: not asked for */
     float *block;       /* [team][SIDE][SIDE]: products */
     float *own_cosine;  /* [team][SIDE][k]: lists of the present block's rows, one set a thread */
     float *own_least;   /* [team][SIDE] */
@@ -64,6 +56,55 @@ static int64_t block_rows(const search *s, int64_t block)
 {
     int64_t left = s->rows - block * SIDE;
     return left < SIDE ? left : SIDE;
+}
+
+/* What a product must reach to come into row i's list: the row's own one stands still while its block is at work. */
+static inline float bar(const search *s, best own, int64_t i)
+{
+    float last = own.cosine[s->k - 1];
+    return last > s->last[i] ? last : s->last[i];
+}
+
+/* One product: row `i` of block a with row `other`. `own` belongs to the first; the second's list nobody else looks at now. */
+static inline void offer(search *s, best own, float cosine, int64_t i, int64_t other, bool both)
+{
+    if (cosine >= bar(s, own, i))
+        insert(own, s->k, cosine, (int32_t)other);
+    if (both && cosine >= s->last[other]) {
+        best b = {s->cosine + other * s->k, s->index + other * s->k};
+        insert(b, s->k, cosine, (int32_t)i);
+        s->last[other] = b.cosine[s->k - 1];
+    }
+}
+
+/* Does any of STRIP products reach a list? Most do not, once the lists have filled. */
+static inline bool reaches(const float *cosine, float own, const float *last)
+{
+    int hits = 0;
+    for (int j = 0; j < STRIP; j++)
+        hits |= (cosine[j] >= own) | (cosine[j] >= last[j]);
+    return hits;
+}
+
+/* The products of row `i` with block b's rows from `first` on. */
+static void offer_row(search *s, best own, const float *cosine, int64_t i, int64_t first, int64_t n, bool both)
+{
+    for (int64_t j = 0; j < n; j += STRIP) {
+        int64_t count = n - j < STRIP ? n - j : STRIP;
+        if (count == STRIP && !reaches(cosine + j, bar(s, own, i), s->last + first + j))
+            continue;
+        for (int64_t e = j; e < j + count; e++)
+            offer(s, own, cosine[e], i, first + e, both);
+    }
+}
+
+static void keep_least(float *least, float *others, const float *cosine, int64_t n, bool both)
+{
+    for (int64_t j = 0; j < n; j++) {
+        *least = cosine[j] < *least ? cosine[j] : *least;
+        if (both && cosine[j] < others[j])
+            others[j] = cosine[j];
+    }
 }
 
 /* Products of block `a` with block `b`: into this thread's lists for a's rows, and straight into those of b, which no other thread
@@ -78,12 +119,9 @@ static fet_status pair(search *s, int64_t a, int64_t b, int thread)
     for (int64_t i = 0; i < m; i++) {
         int64_t at = (int64_t)thread * SIDE + i;
         best own = {s->own_cosine + at * k, s->own_index + at * k};
-        offer(own, s->k, &s->own_least[at], p + i * n, 1, n, b * SIDE);
-    }
-    for (int64_t j = 0; j < n && b != a; j++) {
-        int64_t at = b * SIDE + j;
-        best other = {s->cosine + at * k, s->index + at * k};
-        offer(other, s->k, &s->least[at], p + j, n, m, a * SIDE);
+        offer_row(s, own, p + i * n, a * SIDE + i, b * SIDE, n, a != b);
+        if (s->least)
+            keep_least(&s->own_least[at], s->least + b * SIDE, p + i * n, n, a != b);
     }
     return FET_OK;
 }
@@ -98,7 +136,8 @@ static void gather(search *s, int64_t a)
             best b = {s->cosine + to * k, s->index + to * k};
             for (int64_t e = 0; e < k && s->own_index[from * k + e] != INT32_MAX; e++)
                 insert(b, s->k, s->own_cosine[from * k + e], s->own_index[from * k + e]);
-            if (s->own_least[from] < s->least[to])
+            s->last[to] = b.cosine[k - 1];
+            if (s->least && s->own_least[from] < s->least[to])
                 s->least[to] = s->own_least[from];
         }
 }
@@ -150,6 +189,15 @@ float fet__row_cosine(const float *a, const float *b, int64_t width)
     return sum;
 }
 
+float fet__neighbour_cosine(const fet__neighbours *n, const float *x, int64_t width, int64_t row, int64_t other)
+{
+    const int32_t *index = n->index + row * n->k;
+    for (int e = 0; e < n->k; e++)
+        if (index[e] == other)
+            return n->cosine[row * n->k + e];
+    return fet__row_cosine(x + row * width, x + other * width, width);
+}
+
 fet_status fet__neighbours_find(fet__neighbours *out, const float *x, int64_t rows, int64_t width, int k, bool farthest)
 {
     fet_status st = FET_OK;
@@ -162,21 +210,26 @@ fet_status fet__neighbours_find(fet__neighbours *out, const float *x, int64_t ro
     FET_TRY(fet__rows_finite(x, rows, width));
     FET_TRY(FET_NEW(s.cosine, rows * s.k));
     FET_TRY(FET_NEW(s.index, rows * s.k));
-    FET_TRY(FET_NEW(s.least, rows));
+    FET_TRY(FET_NEW(s.last, rows));
+    if (farthest)
+        FET_TRY(FET_NEW(s.least, rows));
     FET_TRY(FET_NEW(s.block, (int64_t)s.team * SIDE * SIDE));
     FET_TRY(FET_NEW(s.own_cosine, (int64_t)s.team * SIDE * s.k));
     FET_TRY(FET_NEW(s.own_index, (int64_t)s.team * SIDE * s.k));
     FET_TRY(FET_NEW(s.own_least, (int64_t)s.team * SIDE));
     clear(s.cosine, s.index, rows * s.k);
     for (int64_t i = 0; i < rows; i++)
+        s.last[i] = -INFINITY;
+    for (int64_t i = 0; s.least && i < rows; i++)
         s.least[i] = INFINITY;
     FET_TRY(run(&s));
-    *out = (fet__neighbours){.rows = rows, .k = s.k, .index = s.index, .least_cosine = farthest ? s.least : NULL};
+    *out = (fet__neighbours){.rows = rows, .k = s.k, .index = s.index, .cosine = s.cosine, .least_cosine = s.least};
     s.index = NULL;
-    s.least = farthest ? NULL : s.least;
+    s.cosine = s.least = NULL;
 done:
     fet__free(s.cosine);
     fet__free(s.index);
+    fet__free(s.last);
     fet__free(s.least);
     fet__free(s.block);
     fet__free(s.own_cosine);
@@ -188,6 +241,7 @@ done:
 void fet__neighbours_fini(fet__neighbours *n)
 {
     fet__free(n->index);
+    fet__free(n->cosine);
     fet__free(n->least_cosine);
     memset(n, 0, sizeof *n);
 }
