@@ -55,6 +55,7 @@ const flag flags_training[] = {
     {"warmup", "N", "a tenth of the epochs", "epochs of linear warm-up", true},
     {"lr-min", "X", "lr / 100", "learning rate at the end of cosine", true},
     {"warmup-start", "X", "lr / 1000", "learning rate at which warm-up begins", true},
+    {"warmup-first", NULL, "off", "the decay begins when warm-up ends, not together with it", true},
     {"warmup-multiply", NULL, "off", "warm-up is a factor on the schedule, not a line up to it", true},
     {"schedule-epochs", "N", "epochs", "length of the decay", true},
     {"schedule-by-epoch", NULL, "off", "the rate changes between epochs only", true},

@@ -32,6 +32,7 @@ typedef struct fet_tune_options {
     int amsgrad;            /* not 0: adam and adamw keep the largest second moment */
     int no_decay_1d;        /* not 0: no weight decay on biases and norms */
     const char *no_decay;   /* which tensors it spares: "none", "1d", "norm+bias", "cls", "det", "seg"; NULL: none */
+    int warmup_first;       /* not 0: the decay begins when warm-up ends; 0: both begin together */
     int warmup_multiply;    /* not 0: the warm-up is a factor on the schedule, not a line up to it */
     const char *schedule;   /* cosine step constant; NULL: cosine */
     double warmup;          /* epochs; < 0: a tenth of the epochs */

@@ -79,6 +79,7 @@ static fet__schedule schedule_of(const job *j)
                        .total = o->schedule_epochs,
                        .warmup_start = o->warmup_start,
                        .warmup_multiplies = o->warmup_multiply,
+                       .prefix = o->warmup_first,
                        .gamma = o->gamma};
     double epochs = run_epochs(j);
 

@@ -53,6 +53,7 @@ static const key keys[] = {
     {.name = "lr-min", .kind = REAL, .offset = AT(lr_min), .low = 0, .high = 1e6, .minus = true},
     {.name = "warmup-start", .kind = REAL, .offset = AT(warmup_start), .low = 0, .high = 1e6, .minus = true},
     {.name = "warmup-multiply", .kind = SWITCH, .offset = AT(warmup_multiply)},
+    {.name = "warmup-first", .kind = SWITCH, .offset = AT(warmup_first)},
     {.name = "schedule-epochs", .kind = REAL, .offset = AT(schedule_epochs), .low = 0, .high = 1e9, .open = true},
     {.name = "schedule-by-epoch", .kind = SWITCH, .offset = AT(schedule_by_epoch)},
     {.name = "schedule-lag", .kind = SWITCH, .offset = AT(schedule_lag)},

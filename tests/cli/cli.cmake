@@ -22,6 +22,7 @@ cli_script(mabn 300)
 cli_script(rivals 300)
 cli_script(modules 300)
 cli_script(bench 600)
+cli_script(quadranet 300 ${PROJECT_SOURCE_DIR}/recipes)
 cli_script(example 120 $<TARGET_FILE:tune_merge_predict>)
 
 fettle_test(cli_killed SOURCES ${cli_here}/test_cli_killed.c TIMEOUT 600)

@@ -28,7 +28,7 @@ model="model arch weights mean std interpolation crop-pct image"
 decoding="max-pixels no-exif"
 reading="val-fraction split-seed classes class-order max-pixels no-exif"
 training="epochs steps batch lr wd optimizer momentum nesterov amsgrad no-decay-1d no-decay schedule warmup lr-min warmup-start
-    warmup-multiply
+    warmup-multiply warmup-first
     schedule-epochs schedule-by-epoch schedule-lag every gamma clip ema smoothing drop-path augment drop-last eval-every save-every
     check-finite recipe"
 help_of() {

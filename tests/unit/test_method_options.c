@@ -127,6 +127,7 @@ static void set_all(fet_tune_options *o)
                                            {"no-decay-1d", "on"},
                                            {"no-decay", "1d"},
                                            {"warmup-multiply", "on"},
+                                           {"warmup-first", "on"},
                                            {"schedule", "step"},
                                            {"warmup", "2.5"},
                                            {"lr-min", "1e-7"},
