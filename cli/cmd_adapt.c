@@ -6,7 +6,10 @@ static const flag flags_adapt[] = {
     {"data", "SITES", "", "labelled sites, as in fettle meta: a file each, and what it brings", false},
     {"out", "FILE|DIR", NULL, "the file to write; with --data a folder", false},
     {"domains", "A,B", "the run's holdout, or all", "with --data: these sites", false},
-    {"method", "NAME", "mabn", "mabn (self-supervised step), bn (statistics), tent (entropy), arm-bn", false},
+    {"method", "NAME", "the run's",
+     "mabn (self-supervised step), bn (statistics), tent (entropy), arm-bn; arm-cml, arm-ll, meta-dmoe of a RUN that "
+     "was trained so",
+     false},
     {"adapt", "WHAT", "the method's", "affine (scales and shifts), stats (running statistics), both", false},
     {"count", "N", "12", "pictures to adapt from, drawn at random", false},
     {"inner-lr", "X", "the run's", "rate of the step", false},

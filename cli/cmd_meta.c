@@ -6,16 +6,19 @@ static const flag flags_meta[] = {
      "known sites: ROOT/DOMAIN/CLASS/IMAGE, ROOT/DOMAIN/{train,val}/CLASS/IMAGE, or a .csv with a column domain",
      false},
     {"out", "RUN", NULL, "folder to write; must not exist without --resume", false},
-    {"resume", NULL, "off", "continue RUN; give the options of its first start", false},
-    {"stage", "NAME", "both", "joint (all sites mixed), meta (episodes; MODEL is a RUN of joint), both", false},
+    {"resume", NULL, "off", "continue RUN with the options of its first start", false},
+    {"method", "NAME", "mabn",
+     "mabn, or what it is compared with: erm (all sites mixed), arm-bn, arm-cml, arm-ll, meta-dmoe", false},
+    {"stage", "NAME", "both", "mabn: joint (all sites mixed), meta (episodes; MODEL is a RUN of joint), both", false},
     {"holdout", "DOMAIN", "none", "a site that takes no part, to test on", false},
-    {"epochs", "N", "20", "joint: passes over the pictures", false},
-    {"batch", "N", "32", "joint: pictures a step", false},
-    {"lr", "X", "1e-4", "joint: Adam's rate", false},
+    {"epochs", "N", "20", "passes over the pictures in the joint stage (other methods: in each such stage)", false},
+    {"batch", "N", "32", "pictures a step of these passes", false},
+    {"lr", "X", "1e-4", "Adam's rate in these passes", false},
     {"episodes", "N", "ten passes", "meta: episodes, of one site each", false},
     {"support", "N", "12", "meta: unlabelled pictures of the inner step", false},
     {"query", "N", "12", "meta: labelled pictures that judge it", false},
-    {"inner-lr", "X", "3e-4", "rate of the inner step; small data with strong shifts want 1e-2 to 1e-1", false},
+    {"inner-lr", "X", "3e-4; arm-ll 0.1", "rate of the inner step; small data with strong shifts want 1e-2 to 1e-1",
+     false},
     {"inner-steps", "N", "1", "steps, in training and at a new site", false},
     {"order", "1|2", "2", "2: the outer gradient goes through the inner step; 1: it does not", false},
     {"outer-lr", "X", "3e-5", "meta: Adam's rate", false},
@@ -25,6 +28,9 @@ static const flag flags_meta[] = {
     {"target", "NAME", "ema", "meta: ema (follows slowly), online, fixed", false},
     {"tau", "X", "0.996", "meta: how slowly ema follows", false},
     {"head-norm", "NAME", "frozen", "meta: norms of projector and predictor: frozen, batch", false},
+    {"meta-batch", "N", "2", "arm: sites a step, --support pictures of each", false},
+    {"context", "N", "3", "arm-cml: channels of a site's context", false},
+    {"experts", "N", "a site each, 4 at most", "meta-dmoe: experts", false},
     {"view1", "SPEC", "BYOL's", "augmentation of the first view (docs/augmentation.md)", false},
     {"view2", "SPEC", "BYOL's", "of the second", false},
     FLAG_END};
@@ -43,8 +49,9 @@ static void texts(const args *a, fet_meta_options *o)
 {
     const struct {
         const char *name, **at;
-    } all[] = {{"data", &o->data},     {"out", &o->out},     {"stage", &o->stage},         {"holdout", &o->holdout},
-               {"target", &o->target}, {"view1", &o->view1}, {"head-norm", &o->head_norm}, {"view2", &o->view2}};
+    } all[] = {{"data", &o->data},     {"out", &o->out},       {"stage", &o->stage}, {"holdout", &o->holdout},
+               {"target", &o->target}, {"method", &o->method}, {"view1", &o->view1}, {"head-norm", &o->head_norm},
+               {"view2", &o->view2}};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (args_text(a, all[i].name))
@@ -54,11 +61,13 @@ static void texts(const args *a, fet_meta_options *o)
 static bool numbers(const args *a, fet_meta_options *o)
 {
     return args_int(a, "epochs", 0, 1000000, o->epochs, &o->epochs) &&
-           args_int(a, "episodes", 0, 100000000, 0, &o->episodes) && small(a, "batch", 2, 65536, &o->batch) &&
-           small(a, "support", 1, 4096, &o->support) && small(a, "query", 1, 4096, &o->query) &&
-           small(a, "inner-steps", 1, 16, &o->inner_steps) && small(a, "order", 1, 2, &o->order) &&
-           small(a, "hidden", 1, 65536, &o->hidden) && small(a, "projection", 1, 65536, &o->projection) &&
-           args_real(a, "lr", 0, 1e3, o->lr, &o->lr) && args_real(a, "inner-lr", 0, 1e3, o->inner_lr, &o->inner_lr) &&
+           args_int(a, "episodes", 0, 100000000, 0, &o->episodes) && small(a, "meta-batch", 1, 256, &o->meta_batch) &&
+           small(a, "context", 1, 256, &o->context) && small(a, "experts", 2, 64, &o->experts) &&
+           small(a, "batch", 2, 65536, &o->batch) && small(a, "support", 1, 4096, &o->support) &&
+           small(a, "query", 1, 4096, &o->query) && small(a, "inner-steps", 1, 16, &o->inner_steps) &&
+           small(a, "order", 1, 2, &o->order) && small(a, "hidden", 1, 65536, &o->hidden) &&
+           small(a, "projection", 1, 65536, &o->projection) && args_real(a, "lr", 0, 1e3, o->lr, &o->lr) &&
+           args_real(a, "inner-lr", 0, 1e3, o->inner_lr, &o->inner_lr) &&
            args_real(a, "outer-lr", 0, 1e3, o->outer_lr, &o->outer_lr) &&
            args_real(a, "lambda", 0, 1e3, o->lambda, &o->lambda) && args_real(a, "tau", 0, 1, o->tau, &o->tau);
 }

@@ -16,6 +16,8 @@ typedef struct fet_data_options {
     int64_t max_pixels;      /* of one image; 0: 200 million */
     int ignore_exif;         /* not 0: orientation as stored */
     uint64_t seed;
+    const char *
+        format; /* of sites (docs/sites.md): "plain", "iwildcam", "camelyon17", "rxrx1", "fmow", "povertymap", "domainnet"; NULL: recognised */
 } fet_data_options;
 
 typedef struct fet_synth_options {

@@ -14,24 +14,30 @@ typedef struct fet_meta_options {
     const char *model; /* checkpoint with batch norms, or a RUN of `meta` */
     const char *data; /* ROOT/DOMAIN/CLASS/..., ROOT/DOMAIN/{train,val,test}/CLASS/..., or a CSV with a column domain */
     const char *out;  /* RUN folder; must not exist without resume */
-    int resume;       /* continue RUN; give the options of its first start */
-    const char *stage; /* "both": joint training, then episodes; "joint"; "meta" (model is a RUN that has the branch) */
-    const char *holdout;       /* a domain that takes no part; NULL: none */
-    int64_t epochs;            /* 20: of joint training */
-    int batch;                 /* 32: its pictures a step, all domains together */
-    double lr;                 /* 1e-4: its Adam */
-    int64_t episodes;          /* 0: ten passes over the pictures */
-    int support, query;        /* 12, 12: pictures of an episode, of one domain, disjoint */
-    double inner_lr;           /* 3e-4: of the inner step; small data with strong shifts want 1e-2 to 1e-1 */
-    int inner_steps;           /* 1 */
-    int order;                 /* 2: the outer gradient goes through the inner step; 1: it does not */
-    double outer_lr;           /* 3e-5: Adam of the episodes */
-    double lambda;             /* 0.1: weight of the branch's loss */
+    int resume; /* continue RUN with the options of its first start; model and data may be given where they moved */
+    const char *
+        method; /* "mabn"; "erm" (all sites mixed), "arm-bn", "arm-cml", "arm-ll", "meta-dmoe": what it is compared with */
+    const char
+        *stage; /* mabn: "both": joint training, then episodes; "joint"; "meta" (model is a RUN that has the branch) */
+    const char *holdout; /* a domain that takes no part; NULL: none */
+    int64_t epochs;      /* 20: passes of the joint stage; for other methods of each stage that passes over pictures */
+    int batch;           /* 32: its pictures a step, all domains together */
+    double lr;           /* 1e-4: its Adam */
+    int64_t episodes;    /* 0: ten passes over the pictures */
+    int support, query;  /* 12, 12: pictures of an episode, of one domain, disjoint */
+    double inner_lr;     /* < 0: 3e-4, arm-ll 0.1; small data with strong shifts want 1e-2 to 1e-1 */
+    int inner_steps;     /* 1 */
+    int order;           /* 2: the outer gradient goes through the inner step; 1: it does not */
+    double outer_lr;     /* 3e-5: Adam of the episodes */
+    double lambda;       /* 0.1: weight of the branch's loss */
     int hidden, projection;    /* 4096, 256: of projector and predictor; small networks want less */
     const char *target;        /* "ema", "online", "fixed": what the branch predicts, in episodes */
     double tau;                /* 0.996: how slowly an ema target follows */
     const char *head_norm;     /* "frozen", "batch": norms of the branch in episodes */
     const char *view1, *view2; /* augmentation of the two views (docs/augmentation.md); NULL: BYOL's */
+    int meta_batch;            /* 2: arm: sites of a step, `support` pictures each */
+    int context;               /* 3: arm-cml: channels of a site's context */
+    int experts;               /* 0: meta-dmoe: as many as there are sites, 4 at most */
     uint64_t seed;
     int64_t memory; /* budget in bytes; 0: what is free */
     fet_model_options model_options;
@@ -61,7 +67,9 @@ typedef struct fet_adapt_options {
     const char *data;    /* sites as in fet_meta_options, with labels to measure by */
     const char *out;     /* the file to write; with `data` a folder, a file each domain */
     const char *domains; /* "a,b": these alone; NULL: the domain that training held out, or all */
-    const char *method;  /* "mabn"; "bn" (statistics), "tent" (entropy), "arm-bn" (statistics of the pictures alone) */
+    const char *
+        method; /* "bn" (statistics), "tent" (entropy), "arm-bn" (statistics of the pictures alone), and that by which RUN was trained: "mabn", "arm-cml",
+                            "arm-ll", "meta-dmoe"; NULL: that one */
     const char *adapt;   /* "affine", "stats", "both"; NULL: what the method is about */
     int count;           /* 12: pictures to adapt from */
     double inner_lr;     /* < 0: the run's */
@@ -78,7 +86,8 @@ typedef struct fet_adapt_domain {
     const char *name; /* borrowed until fet_adapt_free */
     int64_t images;
     double before, after, shuffled; /* accuracy without adaptation, with it, with another domain's; NAN: not measured */
-    double loss; /* of the branch, or the entropy, on the pictures before the step; NAN: the method has none */
+    double
+        loss; /* of the branch, the entropy, the learned loss, on the pictures before the step; NAN: the method has none */
     int adapted; /* 0: there was nothing to adapt from, or the loss was not finite: the file is the start */
 } fet_adapt_domain;
 typedef struct fet_adapt_result {

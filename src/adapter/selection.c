@@ -44,15 +44,17 @@ static bool norms(const fet__adapter *a, const fet__param *p)
     return p->role == FET__PARAM && (p->norm || strstr(p->name, "norm") != NULL);
 }
 
-/* ---- site: what a new place makes of batch norms ------------------------------------------------------------------- */
+/* ---- site: what a new place makes of batch norms, or its context --------------------------------------------------- */
 
 typedef struct site_config {
     int adapt; /* index into site_words */
 } site_config;
 
-static const char *const site_words[] = {"affine", "stats", "both", NULL};
-static const fet__option site_options[] = {
-    {"adapt", "affine", "affine: scales and shifts; stats: running statistics; both"}, {0}};
+static const char *const site_words[] = {"affine", "stats", "both", "context", NULL};
+static const fet__option site_options[] = {{"adapt", "affine",
+                                            "affine: scales and shifts; stats: running statistics; both; context: what "
+                                            "the site's pictures look like (ARM-CML)"},
+                                           {0}};
 
 static fet_status site_configure(fet__adapter *a)
 {
@@ -62,7 +64,10 @@ static fet_status site_configure(fet__adapter *a)
 static bool of_site(const fet__adapter *a, const fet__param *p)
 {
     int adapt = ((const site_config *)a->config)->adapt;
+    bool context = p->role == FET__BUFFER && strcmp(p->name, "context_map") == 0; /* model/context.c */
 
+    if (context || adapt == 3)
+        return context && adapt == 3;
     return p->role == FET__BUFFER ? adapt > 0 : p->norm && adapt != 1;
 }
 
@@ -135,14 +140,14 @@ const fet__adapter_class fet__adapter_bitfit = {
     .trains = biases};
 const fet__adapter_class fet__adapter_norm = {
     .name = "norm", .help = "every norm's weight and bias trains, and the head", .trains = norms};
-const fet__adapter_class fet__adapter_site = {.name = "site",
-                                              .help =
-                                                  "batch norms of a new place; `fettle adapt` makes it, without labels",
-                                              .options = site_options,
-                                              .config_bytes = sizeof(site_config),
-                                              .configure = site_configure,
-                                              .trains = of_site,
-                                              .spares_head = true};
+const fet__adapter_class fet__adapter_site = {
+    .name = "site",
+    .help = "batch norms or context of a new place; `fettle adapt` makes it, without labels",
+    .options = site_options,
+    .config_bytes = sizeof(site_config),
+    .configure = site_configure,
+    .trains = of_site,
+    .spares_head = true};
 const fet__adapter_class fet__adapter_partial1 = {.name = "partial1",
                                                   .help = "the last block trains, and the head",
                                                   .config_bytes = sizeof(partial),

@@ -1,5 +1,5 @@
 /* fet_adapt: from a new site's pictures to a file of scales, shifts or statistics; for sites with labels also what it brings. Each site
- * begins from the same trained norms. */
+ * begins from the same trained values. */
 #include "method/mabn_int.h"
 
 #include <jansson.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #define TENT_RATE 1e-3
-enum { AFFINE = 1, STATS = 2 };
+enum { AFFINE = 1, STATS = 2, OWN = 4 }; /* OWN: what the method alone knows */
 
 typedef struct work {
     const fet_adapt_options *o;
@@ -19,50 +19,84 @@ typedef struct work {
     fet__episode_options episode;
     fet__augment_plan view[2];
     fet__dataset data;
-    char *holdout, *adapt_spec;
-    int what; /* AFFINE, STATS or both */
-    bool branch;
+    char *holdout;
+    int what;    /* AFFINE, STATS or both; or OWN */
+    int trained; /* the method of RUN; -1: it is no RUN of `meta` */
+    const struct way *way;
+    char *branch; /* RUN/branch.safetensors, or NULL */
     double prior;
 } work;
 
 void fet_adapt_defaults(fet_adapt_options *o)
 {
-    *o = (fet_adapt_options){.method = "mabn", .count = 12, .inner_lr = -1, .prior = 16};
+    *o = (fet_adapt_options){.count = 12, .inner_lr = -1, .prior = 16};
 }
 
 /* ---- options ---------------------------------------------------------------------------------------------------------- */
 
-static fet_status check_method(work *w)
+typedef struct way {
+    const char *name;
+    int what;         /* what it changes if nothing else is said */
+    bool affine;      /* may change scales and shifts */
+    int trained;      /* the method by which RUN must have been trained; -1: any */
+    const char *spec; /* of the file, where it is not of norms */
+} way;
+static const way ways[] = {{"mabn", AFFINE, true, FET__SITES_MABN, NULL},
+                           {"bn", STATS, false, -1, NULL},
+                           {"tent", AFFINE, true, -1, NULL},
+                           {"arm-bn", STATS, false, -1, NULL},
+                           {"arm-cml", OWN, false, FET__SITES_ARM_CML, "site:adapt=context"},
+                           {"arm-ll", OWN, false, FET__SITES_ARM_LL, "full"},
+                           {"meta-dmoe", OWN, false, FET__SITES_META_DMOE, "full"}};
+
+static fet_status find_way(work *w)
 {
-    static const struct {
-        const char *name;
-        int what;
-        bool affine; /* may change scales and shifts */
-    } methods[] = {{"mabn", AFFINE, true}, {"bn", STATS, false}, {"tent", AFFINE, true}, {"arm-bn", STATS, false}};
-    const fet_adapt_options *o = w->o;
-    const char *method = o->method ? o->method : "mabn";
+    const char *method = w->o->method;
     size_t i = 0;
 
-    if (strcmp(method, "arm-cml") == 0 || strcmp(method, "arm-ll") == 0 || strcmp(method, "meta-dmoe") == 0)
-        return FET_FAIL(FET_E_ARG, "method '%s' needs a model that was trained for it, and `fettle meta` trains none",
-                        method);
-    while (i < FET_COUNT(methods) && strcmp(method, methods[i].name) != 0)
+    if (!method)
+        method = w->trained >= 0 ? fet__sites_method_name((fet__sites_method)w->trained) : "mabn";
+    while (i < FET_COUNT(ways) && strcmp(method, ways[i].name) != 0)
         i++;
-    if (i == FET_COUNT(methods))
-        return FET_FAIL(FET_E_ARG, "method '%s' is none of mabn, bn, tent, arm-bn", fet__show(method));
-    w->what = methods[i].what;
-    w->branch = i == 0;
-    w->prior = i == 3 ? 0 : o->prior;
-    if (o->adapt)
-        w->what = strcmp(o->adapt, "affine") == 0  ? AFFINE
-                  : strcmp(o->adapt, "stats") == 0 ? STATS
-                  : strcmp(o->adapt, "both") == 0  ? AFFINE | STATS
-                                                   : 0;
+    if (i == FET_COUNT(ways))
+        return !w->o->method
+                   ? FET_FAIL(
+                         FET_E_ARG,
+                         "%s was trained by method %s, which has no adaptation of its own: choose bn, tent or arm-bn",
+                         fet__show(w->o->model), method)
+                   : FET_FAIL(FET_E_ARG, "method '%s' is none of mabn, bn, tent, arm-bn, arm-cml, arm-ll, meta-dmoe",
+                              fet__show(method));
+    w->way = &ways[i];
+    if (w->way->trained >= 0 && w->way->trained != w->trained)
+        return FET_FAIL(FET_E_ARG, "%s: method %s needs a RUN that was trained for it (fettle meta --method %s)%s%s",
+                        fet__show(w->o->model), method, method, w->trained >= 0 ? "; this one was by " : "",
+                        w->trained >= 0 ? fet__sites_method_name((fet__sites_method)w->trained) : "");
+    return FET_OK;
+}
+
+static fet_status check_method(work *w)
+{
+    const fet_adapt_options *o = w->o;
+    fet_status st;
+
+    FET_TRY(find_way(w));
+    w->what = w->way->what;
+    w->prior = strcmp(w->way->name, "arm-bn") == 0 ? 0 : o->prior;
+    if (!o->adapt)
+        return FET_OK;
+    if (w->what == OWN)
+        return FET_FAIL(FET_E_ARG, "method '%s' decides itself what it changes: adapt means nothing to it",
+                        w->way->name);
+    w->what = strcmp(o->adapt, "affine") == 0  ? AFFINE
+              : strcmp(o->adapt, "stats") == 0 ? STATS
+              : strcmp(o->adapt, "both") == 0  ? AFFINE | STATS
+                                               : 0;
     if (!w->what)
         return FET_FAIL(FET_E_ARG, "adapt '%s' is none of affine, stats, both", fet__show(o->adapt));
-    if ((w->what & AFFINE) && !methods[i].affine)
-        return FET_FAIL(FET_E_ARG, "method '%s' changes statistics alone (--adapt stats)", method);
-    return FET_OK;
+    if ((w->what & AFFINE) && !w->way->affine)
+        return FET_FAIL(FET_E_ARG, "method '%s' changes statistics alone (--adapt stats)", w->way->name);
+done:
+    return st;
 }
 
 static fet_status check(work *w)
@@ -75,7 +109,7 @@ static fet_status check(work *w)
         return FET_FAIL(FET_E_ARG, "count, inner steps or prior are out of range");
     if (o->images && o->shuffle_domains)
         return FET_FAIL(FET_E_ARG, "domains are shuffled where there are several: give data, not images");
-    return check_method(w);
+    return FET_OK;
 }
 
 static double number_of(const json_t *j, const char *key, double fallback)
@@ -109,44 +143,83 @@ static fet_status take_run(work *w, const char *text)
     return st;
 }
 
+/* By which method RUN was trained, from what lies beside its model. */
+static fet_status look_at_run(work *w)
+{
+    fet__sites_method method;
+    json_t *j = NULL;
+    char *text = NULL;
+    const char *name;
+    fet_status st = FET_OK;
+
+    w->trained = -1;
+    if (!fet__is_folder(w->o->model))
+        return FET_OK;
+    if (!(w->branch = fet__path_join(w->o->model, "branch.safetensors")))
+        return FET_E_NOMEM;
+    if (!fet__file_exists(w->branch)) {
+        fet__free(w->branch);
+        w->branch = NULL;
+        return FET_OK;
+    }
+    FET_TRY(fet__mabn_branch_text(&text, w->branch));
+    j = json_loads(text, 0, NULL);
+    name = json_string_value(json_object_get(j, "method"));
+    if (!fet__sites_method_parse(name, &method))
+        st = FET_FAIL(FET_E_FORMAT, "%s: its metadata name no method that is known", fet__show(w->branch));
+    else
+        w->trained = (int)method;
+done:
+    json_decref(j);
+    fet__free(text);
+    return st;
+}
+
+/* What adaptation needs beside the model, and how the run was trained. */
 static fet_status open_branch(work *w)
 {
-    char *path, *text = NULL;
+    char *text = NULL;
     fet_status st;
 
-    if (!fet__is_folder(w->o->model)) {
-        return w->branch ? FET_FAIL(FET_E_ARG, "%s: method mabn needs a RUN of `fettle meta`, which has the branch",
-                                    fet__show(w->o->model))
-                         : FET_OK;
-    }
-    path = fet__path_join(w->o->model, "branch.safetensors");
-    if (!path)
-        return FET_E_NOMEM;
-    st = FET_OK;
-    if (w->branch || fet__file_exists(path)) {
-        st = fet__mabn_load_branch(&w->a, w->m, path, &text);
-        if (st == FET_OK)
-            st = take_run(w, text);
-    }
+    if (!w->branch)
+        return FET_OK;
+    if (w->way->trained == FET__SITES_MABN)
+        st = fet__mabn_load_branch(&w->a, w->m, w->branch, &text);
+    else if (w->way->trained >= 0)
+        st = fet__rival_load(&w->a, w->m, (fet__sites_method)w->trained, w->branch, &text);
+    else
+        st = fet__mabn_branch_text(&text, w->branch);
+    if (st == FET_OK)
+        st = take_run(w, text);
     fet__free(text);
-    fet__free(path);
     return st;
+}
+
+static fet_status attach(work *w)
+{
+    static const char *const words[] = {NULL, "affine", "stats", "both"};
+    char spec[32];
+
+    if (w->way->spec)
+        return fet__model_attach(w->m, w->way->spec);
+    snprintf(spec, sizeof spec, "site:adapt=%s", words[w->what]);
+    return fet__model_attach(w->m, spec);
 }
 
 static fet_status open_all(work *w)
 {
-    static const char *const words[] = {NULL, "affine", "stats", "both"};
-    char spec[32], print[65];
+    char print[65];
     fet_status st;
 
     FET_TRY(check(w));
+    FET_TRY(look_at_run(w));
+    FET_TRY(check_method(w));
     FET_TRY(fet__model_open_with(&w->m, w->o->model, &w->o->model_options, w->o->seed));
     fet__model_take_data_options(w->m, &w->o->data_options);
     FET_TRY(fet__model_fingerprint(w->m, print)); /* of the model as it was trained: kept */
-    snprintf(spec, sizeof spec, "site:adapt=%s", words[w->what]);
-    FET_TRY(fet__model_attach(w->m, spec)); /* before the branch is there, which is no part of the file */
+    FET_TRY(attach(w));                           /* before the branch is there, which is no part of the file */
     FET_TRY(open_branch(w));
-    st = fet__norm_copy_take(&w->start, w->m->store);
+    st = fet__norm_copy_take(&w->start, w->m->store, w->what == OWN);
     if (st == FET_OK && w->start.count == 0)
         st = FET_FAIL(FET_E_ARG, "%s: the model has no batch norm with running statistics: there is nothing to adapt",
                       fet__show(w->o->model));
@@ -159,6 +232,7 @@ static void close_all(work *w)
     fet__norm_copy_fini(&w->start);
     fet__dataset_fini(&w->data);
     fet__free(w->holdout);
+    fet__free(w->branch);
     fet__model_close(w->m);
 }
 
@@ -200,7 +274,7 @@ static fet_status move_affine(work *w, fet__views *v, const int32_t *pick, int u
 
     adam.kind = FET__ADAM;
     adam.weight_decay = 0;
-    if (w->branch) {
+    if (w->way->trained == FET__SITES_MABN) {
         FET_TRY(fet__mabn_adapt_create(&s, &w->a, used, &w->episode, fet__budget(w->o->memory)));
         FET_TRY(fet__views_make(v, pick, used, 0, NULL, s.support[0], s.support[1]));
     } else {
@@ -209,7 +283,23 @@ static fet_status move_affine(work *w, fet__views *v, const int32_t *pick, int u
         fet__optimizer_bind(&adam, s.program, 0, w->o->inner_lr >= 0 ? w->o->inner_lr : TENT_RATE);
     }
     FET_TRY(fet__program_run(s.program));
-    *loss = (double)*(w->branch ? s.inner : s.loss);
+    *loss = (double)*(s.inner ? s.inner : s.loss);
+done:
+    fet__mabn_step_fini(&s);
+    return st;
+}
+
+/* As the method of the run does it. */
+static fet_status move_own(work *w, fet__views *v, const int32_t *pick, int used, double *loss)
+{
+    fet__mabn_step s = {0};
+    fet_status st;
+
+    FET_TRY(fet__rival_adapt_create(&s, &w->a, used, &w->episode, fet__budget(w->o->memory)));
+    FET_TRY(fet__views_make(v, pick, used, 0, s.plain, NULL, NULL));
+    FET_TRY(fet__program_run(s.program));
+    if (w->trained != FET__SITES_ARM_CML) /* a context has no loss */
+        *loss = (double)*s.loss;
 done:
     fet__mabn_step_fini(&s);
     return st;
@@ -222,7 +312,7 @@ static void drop_states(fet__params *store)
             fet__params_remove(store, fet__params_at(store, i));
 }
 
-/* From the trained norms to this site's. A loss that is not finite leaves the trained ones. */
+/* From the trained values to this site's. A loss that is not finite leaves the trained ones. */
 static fet_status adapt(work *w, const char *name, const fet__sample *samples, int count, fet_adapt_domain *d)
 {
     fet__views_options vo = {
@@ -236,7 +326,7 @@ static fet_status adapt(work *w, const char *name, const fet__sample *samples, i
     d->loss = (double)NAN;
     FET_TRY(draw(w, name, count, &pick, &used));
     if (used == 0) {
-        fet__warn("%s: no pictures to adapt from: the trained norms stay", fet__show(name));
+        fet__warn("%s: no pictures to adapt from: the trained values stay", fet__show(name));
         goto done;
     }
     FET_TRY(fet__views_create(&v, samples, count, &vo));
@@ -244,11 +334,13 @@ static fet_status adapt(work *w, const char *name, const fet__sample *samples, i
         FET_TRY(move_statistics(w, v, pick, used));
     if (w->what & AFFINE)
         FET_TRY(move_affine(w, v, pick, used, &d->loss));
+    if (w->what == OWN)
+        FET_TRY(move_own(w, v, pick, used, &d->loss));
     d->adapted = 1;
 done:
     if (st == FET_E_NUMERIC) {
         fet__norm_copy_restore(&w->start);
-        fet__warn("%s: the loss is not finite: the trained norms stay", fet__show(name));
+        fet__warn("%s: the loss is not finite: the trained values stay", fet__show(name));
         st = FET_OK;
     }
     drop_states(w->m->store);

@@ -5,15 +5,26 @@
 #include "fettle/meta.h"
 #include "method/method_int.h"
 
-/* Scales, shifts and running statistics of a store, to go back to. */
+/* Scales, shifts and running statistics of a store, or all of it, to go back to. */
 typedef struct fet__norm_copy {
     int count;
     fet__param **param;
     char *data;
 } fet__norm_copy;
-fet_status fet__norm_copy_take(fet__norm_copy *c, fet__params *store);
+fet_status fet__norm_copy_take(fet__norm_copy *c, fet__params *store, bool everything); /* everything: of the model */
 void fet__norm_copy_restore(const fet__norm_copy *c);
 void fet__norm_copy_fini(fet__norm_copy *c);
+
+/* ---- mabn_options.c ---------------------------------------------------------------------------------------------------- */
+bool fet__sites_method_parse(const char *name, fet__sites_method *out);
+const char *fet__sites_method_name(fet__sites_method m);
+/* An option that was set and means nothing to the method is an error that names it. */
+fet_status fet__meta_check_method(const fet_meta_options *o, fet__sites_method method);
+char *fet__meta_to_json(const fet_meta_options *o); /* what run.json records; caller frees */
+/* The options with which RUN began, over those given; callbacks, `out` and `stop` stay, and where model and data lie if that was given. The
+ * texts live until fet__meta_texts_free(*keep). */
+fet_status fet__meta_from_run(fet_meta_options *o, const char *run, void **keep);
+void fet__meta_texts_free(void *keep);
 
 /* Labels follow the model's class names where it has them. */
 fet_status fet__sites_open(fet__dataset *out, const char *path, const fet_data_options *o, const fet__model *m);

@@ -6,18 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CONTEXT_MAPS 64 /* inside of a context network */
+#define MOST_EXPERTS 4
 #define VIEW "rrc+flip+jitter=0.4-0.4-0.2-0.1,p=0.8+gray=0.2+"
 static const char view1_default[] = VIEW "blur", view2_default[] = VIEW "blur=0.1+solarize=0.2";
 
 void fet_meta_defaults(fet_meta_options *o)
 {
-    *o = (fet_meta_options){.stage = "both",
+    *o = (fet_meta_options){.method = "mabn",
+                            .stage = "both",
                             .epochs = 20,
                             .batch = 32,
                             .lr = 1e-4,
                             .support = 12,
                             .query = 12,
-                            .inner_lr = 3e-4,
+                            .inner_lr = -1,
                             .inner_steps = 1,
                             .order = 2,
                             .outer_lr = 3e-5,
@@ -28,7 +31,9 @@ void fet_meta_defaults(fet_meta_options *o)
                             .tau = 0.996,
                             .head_norm = "frozen",
                             .view1 = view1_default,
-                            .view2 = view2_default};
+                            .view2 = view2_default,
+                            .meta_batch = 2,
+                            .context = 3};
 }
 
 static int word(const char *value, const char *const *words)
@@ -45,8 +50,8 @@ static const char *const stages[] = {"both", "joint", "meta", NULL},
 
 static fet_status check(const fet_meta_options *o)
 {
-    if (!o->model || !o->data || !o->out)
-        return FET_FAIL(FET_E_ARG, "model, data and out are needed");
+    if (!o->model || !o->data)
+        return FET_FAIL(FET_E_ARG, "model and data are needed");
     if (word(o->stage, stages) < 0)
         return FET_FAIL(FET_E_ARG, "stage '%s' is none of both, joint, meta", fet__show(o->stage ? o->stage : ""));
     if (word(o->target, targets) < 0)
@@ -58,8 +63,10 @@ static fet_status check(const fet_meta_options *o)
         return FET_FAIL(FET_E_ARG, "batch (at least 2), support, query, epochs or episodes are out of range");
     if (o->order != 1 && o->order != 2)
         return FET_FAIL(FET_E_ARG, "order %d is neither 1 nor 2", o->order);
-    if (!(o->inner_lr >= 0) || !(o->outer_lr >= 0) || !(o->lr >= 0) || !(o->lambda >= 0) ||
-        !(o->tau >= 0 && o->tau <= 1))
+    if (o->meta_batch < 1 || o->meta_batch > 256 || o->context < 1 || o->context > 256 || o->experts < 0 ||
+        o->experts > 64 || o->experts == 1)
+        return FET_FAIL(FET_E_ARG, "meta batch (1 to 256), context (1 to 256) or experts (2 to 64) are out of range");
+    if (!(o->outer_lr >= 0) || !(o->lr >= 0) || !(o->lambda >= 0) || !(o->tau >= 0 && o->tau <= 1))
         return FET_FAIL(FET_E_ARG, "a rate, lambda or tau (0 to 1) is out of range");
     if (o->hidden < 1 || o->projection < 1 || o->hidden > 65536 || o->projection > 65536)
         return FET_FAIL(FET_E_ARG, "hidden %d and projection %d: 1 to 65536", o->hidden, o->projection);
@@ -112,13 +119,16 @@ static fet_status hold_out(fet__dataset *d, const char *name)
 
 /* ---- model and branch --------------------------------------------------------------------------------------------------- */
 
-static fet_status open_branch(fet__mabn *a, fet__model *m, const fet_meta_options *o)
+/* What is told to resume ends where it began: the initial values are drawn again and the state replaces them. */
+static fet_status open_branch(fet__mabn *a, fet__model *m, const fet_meta_options *o, fet__sites_method method)
 {
     char *path = fet__is_folder(o->model) ? fet__path_join(o->model, "branch.safetensors") : NULL;
     bool there = path && fet__file_exists(path);
     fet_status st;
 
-    if (there)
+    if (method != FET__SITES_MABN)
+        st = fet__rival_init(a, m, method, o->context, CONTEXT_MAPS, o->experts);
+    else if (there)
         st = fet__mabn_load_branch(a, m, path, NULL);
     else if (strcmp(o->stage, "meta") == 0)
         st = FET_FAIL(FET_E_ARG, "%s: it has no branch.safetensors: train one with --stage joint, or both stages",
@@ -131,24 +141,6 @@ static fet_status open_branch(fet__mabn *a, fet__model *m, const fet_meta_option
     a->net.target = strcmp(o->target, "online") == 0 ? FET__TARGET_ONLINE : FET__TARGET_FOLLOWS;
     a->net.head_batch = strcmp(o->head_norm, "batch") == 0;
     return FET_OK;
-}
-
-/* What adaptation reads later, and what run.json records. */
-static char *config_of(const fet_meta_options *o)
-{
-    json_t *j = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:i, s:f, s:I, s:i, s:i, s:f, s:i, s:i, s:f, s:f, s:s, s:f, s:s, s:s, s:s, s:I}",
-        "model", o->model, "data", o->data, "stage", o->stage, "holdout", o->holdout ? o->holdout : "", "epochs",
-        (json_int_t)o->epochs, "batch", o->batch, "lr", o->lr, "episodes", (json_int_t)o->episodes, "support",
-        o->support, "query", o->query, "inner_lr", o->inner_lr, "inner_steps", o->inner_steps, "order", o->order,
-        "outer_lr", o->outer_lr, "lambda", o->lambda, "target", o->target, "tau", o->tau, "head_norm", o->head_norm,
-        "view1", o->view1, "view2", o->view2, "seed", (json_int_t)o->seed);
-    char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
-    char *own = text ? fet__strdup(text) : NULL;
-
-    free(text);
-    json_decref(j);
-    return own;
 }
 
 static void forward_progress(void *user, const fet__progress *p)
@@ -178,6 +170,7 @@ static fet_status run(const fet_meta_options *o, fet__mabn *a, const fet__datase
                                  .batch = o->batch,
                                  .support = o->support,
                                  .query = o->query,
+                                 .sites = o->meta_batch,
                                  .lr = o->lr,
                                  .outer_lr = o->outer_lr,
                                  .tau = strcmp(o->target, "fixed") == 0 ? 1 : o->tau,
@@ -199,36 +192,85 @@ done:
     return st;
 }
 
-fet_status fet_meta(const fet_meta_options *o, fet_meta_result *result)
-{
-    fet__mabn_result r = {0};
-    fet__dataset d = {0};
-    fet__model *m = NULL;
+typedef struct job {
+    fet_meta_options o;
+    void *texts;
+    fet__sites_method method;
+    fet__dataset d;
+    fet__model *m;
     fet__mabn a;
-    char *config = NULL;
+    char *config;
+} job;
+
+static fet_status take_options(job *j)
+{
+    fet_status st;
+
+    if (!j->o.out)
+        return FET_FAIL(FET_E_ARG, "out (the RUN folder) is needed");
+    if (j->o.resume)
+        FET_TRY(fet__meta_from_run(&j->o, j->o.out, &j->texts));
+    if (!fet__sites_method_parse(j->o.method, &j->method))
+        return FET_FAIL(FET_E_ARG, "method '%s' is none of mabn, erm, arm-bn, arm-cml, arm-ll, meta-dmoe",
+                        fet__show(j->o.method ? j->o.method : ""));
+    FET_TRY(check(&j->o));
+    if (!j->o.resume)
+        FET_TRY(fet__meta_check_method(&j->o, j->method));
+    if (j->o.inner_lr < 0)
+        j->o.inner_lr = j->method == FET__SITES_ARM_LL ? 0.1 : 3e-4;
+    st = FET_OK;
+done:
+    return st;
+}
+
+/* One for every site that takes part, within bounds; the draw refuses more than there are. */
+static int usual_experts(const fet__dataset *d)
+{
+    int sites = 0;
+
+    for (int k = 0; k < d->domain_count; k++)
+        for (int i = 0; i < d->count[FET__TRAIN]; i++)
+            if (d->samples[FET__TRAIN][i].domain == k) {
+                sites++;
+                break;
+            }
+    return sites < 2 ? 2 : sites < MOST_EXPERTS ? sites : MOST_EXPERTS;
+}
+
+static fet_status open_data(job *j)
+{
+    fet_meta_options *o = &j->o;
     bool fresh;
     fet_status st;
 
-    if (!o || !result)
-        return FET_FAIL(FET_E_ARG, "fet_meta: options or result are absent");
-    memset(result, 0, sizeof *result);
-    FET_TRY(check(o));
-    FET_TRY(fet__model_open_with(&m, o->model, &o->model_options, o->seed));
-    FET_TRY(fet__sites_open(&d, o->data, &o->data_options, NULL));
+    FET_TRY(fet__sites_open(&j->d, o->data, &o->data_options, NULL));
     if (o->holdout && o->holdout[0])
-        FET_TRY(hold_out(&d, o->holdout));
-    if (d.domain_count < 2)
-        fet__warn("%s: one domain alone: nothing is learned about the differences between domains", fet__show(d.root));
-    FET_TRY(fet__model_set_classes(m, d.class_count, (const char *const *)d.classes, &fresh));
+        FET_TRY(hold_out(&j->d, o->holdout));
+    if (j->d.domain_count < 2)
+        fet__warn("%s: one domain alone: nothing is learned about the differences between domains",
+                  fet__show(j->d.root));
+    if (o->experts == 0)
+        o->experts = usual_experts(&j->d);
+    FET_TRY(fet__model_set_classes(j->m, j->d.class_count, (const char *const *)j->d.classes, &fresh));
     if (fresh)
-        fet__note("the head begins anew with %d classes", d.class_count);
-    fet__model_take_data_options(m, &o->data_options);
-    FET_TRY(open_branch(&a, m, o));
-    if (!(config = config_of(o))) {
-        st = FET_FAIL(FET_E_ARG, "a path among the options is not UTF-8, or there is no memory");
-        goto done;
-    }
-    FET_TRY(run(o, &a, &d, config, &r));
+        fet__note("the head begins anew with %d classes", j->d.class_count);
+    fet__model_take_data_options(j->m, &o->data_options);
+done:
+    return st;
+}
+
+static fet_status train(job *j, fet_meta_result *result)
+{
+    fet__mabn_result r = {0};
+    fet_status st;
+
+    FET_TRY(take_options(j));
+    FET_TRY(fet__model_open_with(&j->m, j->o.model, &j->o.model_options, j->o.seed));
+    FET_TRY(open_data(j));
+    FET_TRY(open_branch(&j->a, j->m, &j->o, j->method));
+    if (!(j->config = fet__meta_to_json(&j->o)))
+        return FET_E_ARG;
+    FET_TRY(run(&j->o, &j->a, &j->d, j->config, &r));
     *result =
         (fet_meta_result){.steps = r.steps,
                           .episodes = r.episodes,
@@ -241,8 +283,25 @@ fet_status fet_meta(const fet_meta_options *o, fet_meta_result *result)
                           .planned_bytes = r.planned_bytes,
                           .val = {r.val.top1, r.val.top5, r.val.macro_f1, r.val.loss, r.val.images, r.val.skipped}};
 done:
-    fet__free(config);
-    fet__dataset_fini(&d);
-    fet__model_close(m);
+    return st;
+}
+
+fet_status fet_meta(const fet_meta_options *o, fet_meta_result *result)
+{
+    job *j = NULL;
+    fet_status st;
+
+    if (!o || !result)
+        return FET_FAIL(FET_E_ARG, "fet_meta: options or result are absent");
+    memset(result, 0, sizeof *result);
+    FET_TRY(FET_NEW(j, 1));
+    j->o = *o;
+    st = train(j, result);
+    fet__free(j->config);
+    fet__dataset_fini(&j->d);
+    fet__model_close(j->m);
+    fet__meta_texts_free(j->texts);
+    fet__free(j);
+done:
     return st;
 }

@@ -8,7 +8,7 @@ static bool is_norm(const fet__params *store, const fet__param *p)
     return p->role == FET__BUFFER || (p->role == FET__PARAM && fet__is_norm_affine(store, p));
 }
 
-fet_status fet__norm_copy_take(fet__norm_copy *c, fet__params *store)
+fet_status fet__norm_copy_take(fet__norm_copy *c, fet__params *store, bool everything)
 {
     int n = fet__params_count(store);
     int64_t bytes = 0, at = 0;
@@ -18,7 +18,7 @@ fet_status fet__norm_copy_take(fet__norm_copy *c, fet__params *store)
     FET_TRY(FET_NEW(c->param, n + 1));
     for (int i = 0; i < n; i++) {
         fet__param *p = fet__params_at(store, i);
-        if (!is_norm(store, p))
+        if (everything ? p->role == FET__STATE || fet__mabn_is_branch(p) : !is_norm(store, p))
             continue;
         FET_TRY(fet__param_own(p));
         c->param[c->count++] = p;

@@ -143,7 +143,7 @@ static fet_status evaluate(tta *t, const fet__dataset *d, fet__split split, int 
     t->optimizer = fet__optimizer_defaults();
     t->optimizer.kind = FET__ADAM;
     t->optimizer.weight_decay = 0;
-    FET_TRY(fet__norm_copy_take(&t->start, t->m->store));
+    FET_TRY(fet__norm_copy_take(&t->start, t->m->store, false));
     FET_TRY(fet__collapse_guard_init(&t->guard, t->m->arch.classes));
     FET_TRY(fet__class_metrics_create(&t->metrics, t->m->arch.classes));
     FET_TRY(run(t, d, split, batch));

@@ -14,7 +14,7 @@ fet_status fet__model_build(fet__model *m, fet__build *b, fet__node *images, fet
     b->store = m->store;
     b->hooks = fet__model_hooks(m);
     b->seed = m->seed;
-    m->arch.class_->build(&m->arch, b, images, features, logits);
+    m->arch.class_->build(&m->arch, b, fet__model_with_context(m, b, images), features, logits);
     st = fet__graph_status(b->g);
     if (st == FET_OK && m->adapter)
         st = fet__adapter_check_used(m->adapter, b);
@@ -368,8 +368,7 @@ fet_status fet__model_merge(fet__model *m, fet__text *merged)
         return FET_FAIL(FET_E_ARG, "there is no adapter to merge");
     FET_TRY(fet__fused_room(m));
     FET_TRY(fet__graph_create(&b.g));
-    images =
-        fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__arch_channels(&m->arch)));
+    images = fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__model_channels(m)));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
     FET_TRY(fet__adapter_merge(m->adapter, m->store, b.sites, b.site_count, m->fused_count + 1, merged));
     if (m->adapter->fused) {

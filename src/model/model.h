@@ -117,6 +117,14 @@ int64_t fet__model_parameters(const fet__model *m, bool trainable_only);
 
 /* ---- encoder.c: a model that gives features for retrieval ------------------------------------------------------- */
 typedef struct fet__encoder_options {
+/* ---- context.c: a site's context behind the channels of its pictures (ARM-CML) ------------------------------------ */
+#define FET__CONTEXT_MAP "context_map"
+/* Of a picture: of the network's input, less the context's. */
+int fet__model_channels(const fet__model *m);
+/* The first convolution takes `extra` more channels (its filters repeated cyclically), which hold the buffer "context_map" [H, W, extra], zeros at
+ * first. fet__model_build puts the map behind pictures that come without it. */
+fet_status fet__model_widen(fet__model *m, int extra);
+
     int last_stride;  /* of a residual network: 1 or 2; 0: as it is */
     const char *pool; /* "mean", "gem"; NULL: as it is */
     enum {

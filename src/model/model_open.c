@@ -202,8 +202,7 @@ fet_status fet__model_probe(fet__model *m, bool may_initialise, bool drop)
     fet_status st;
 
     FET_TRY(fet__graph_create(&b.g));
-    images =
-        fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__arch_channels(&m->arch)));
+    images = fet__input(b.g, "images", FET_F32, FET_SHAPE(1, m->arch.height, m->arch.width, fet__model_channels(m)));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
     fet__output(b.g, "features", features);
     if (logits)

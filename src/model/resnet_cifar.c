@@ -9,9 +9,9 @@
 #define STAGES 3
 
 typedef struct cifar {
-    int blocks, width, classes, image[2]; /* blocks: of each stage */
-    bool quadratic, bias;                 /* bias: of the convolutions in quadratic layers */
-    bool conv_shortcut;                   /* 1x1 convolution and norm; else every second pixel, padded */
+    int blocks, width, classes, channels, image[2]; /* blocks: of each stage */
+    bool quadratic, bias;                           /* bias: of the convolutions in quadratic layers */
+    bool conv_shortcut;                             /* 1x1 convolution and norm; else every second pixel, padded */
 } cifar;
 
 static const char *const names[] = {"resnet20",  "resnet32",  "resnet44",  "resnet56",  "resnet110",
@@ -19,7 +19,7 @@ static const char *const names[] = {"resnet20",  "resnet32",  "resnet44",  "resn
 
 static void set_defaults(cifar *r)
 {
-    *r = (cifar){.blocks = 3, .width = 16, .classes = 10, .image = {32, 32}, .bias = true};
+    *r = (cifar){.blocks = 3, .width = 16, .classes = 10, .channels = 3, .image = {32, 32}, .bias = true};
 }
 
 static fet_status publish(fet__arch *a, const cifar *r)
@@ -34,7 +34,7 @@ static fet_status publish(fet__arch *a, const cifar *r)
     a->classes = r->classes;
     a->height = r->image[0];
     a->width = r->image[1];
-    a->channels = 3;
+    a->channels = r->channels;
     a->head = "linear";
     a->feature_size = (int64_t)r->width << (STAGES - 1);
     a->input = (fet__input_spec){.height = r->image[0], .width = r->image[1], .filter = FET__BILINEAR, .crop_pct = 0};
@@ -86,6 +86,7 @@ static fet_status parse(fet__arch *a, const char *name, const char *options)
     fet__arch_option table[] = {{"depth", &r->blocks, 0, 0, set_depth},
                                 {"width", &r->width, 1, 4096, fet__arch_set_int},
                                 {"classes", &r->classes, 0, 1 << 24, fet__arch_set_int},
+                                {"in_channels", &r->channels, 1, 4096, fet__arch_set_int},
                                 {"img", r->image, 4, 16384, fet__arch_set_image},
                                 {"quadratic", &r->quadratic, 0, 0, fet__arch_set_bool},
                                 {"bias", &r->bias, 0, 0, fet__arch_set_bool},
@@ -108,6 +109,8 @@ static void print(const fet__arch *a, fet__text *out)
     fet__text_printf(out, "resnet_cifar:depth=%d,width=%d", 6 * r->blocks + 2, r->width);
     fet__arch_print_image(out, r->image);
     fet__text_printf(out, ",classes=%d,shortcut=%s", a->classes, r->conv_shortcut ? "conv" : "pad");
+    if (r->channels != 3)
+        fet__text_printf(out, ",in_channels=%d", r->channels);
     if (r->quadratic)
         fet__text_printf(out, ",quadratic=true,bias=%s", r->bias ? "true" : "false");
 }
@@ -118,7 +121,7 @@ static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
 {
     cifar *r = a->config;
     int64_t width = fet__param_size(s, "conv1.weight", 0), kernel = fet__param_size(s, "conv1.weight", 2);
-    int64_t classes = fet__param_size(s, "linear.weight", 0);
+    int64_t classes = fet__param_size(s, "linear.weight", 0), channels = fet__param_size(s, "conv1.weight", 1);
     bool quadratic = fet__params_find(s, "layer1.0.conv1.conv1.weight") != NULL;
     const char *conv = quadratic ? "conv1.conv1.weight" : "conv1.weight";
     fet_status st;
@@ -129,11 +132,12 @@ static fet_status recognise(fet__arch *a, const fet__params *s, bool *ours)
     set_defaults(r);
     r->blocks = fet__count_blocks(s, "layer1", conv);
     if (fet__count_blocks(s, "layer2", conv) != r->blocks || fet__count_blocks(s, "layer3", conv) != r->blocks ||
-        r->blocks > 200 || width < 1 || width > 4096 || classes > 1 << 24 || fet__param_size(s, "conv1.weight", 1) != 3)
+        r->blocks > 200 || width < 1 || width > 4096 || classes > 1 << 24 || channels < 1 || channels > 4096)
         return FET_FAIL(FET_E_FORMAT, "its sizes are not those of a residual network for small pictures (width %lld)",
                         (long long)width);
     r->width = (int)width;
     r->classes = classes > 0 ? (int)classes : 0;
+    r->channels = (int)channels;
     r->quadratic = quadratic;
     r->bias = fet__params_find(s, "layer1.0.conv1.conv1.bias") != NULL;
     r->conv_shortcut = fet__params_find(s, "layer2.0.shortcut.0.weight") != NULL;
@@ -220,14 +224,14 @@ static fet_status resize(fet__arch *a, fet__params *store, int height, int width
     return publish(a, r);
 }
 
-const fet__arch_class fet__arch_resnet_cifar = {
-    .family = "resnet_cifar",
-    .help = "residual network for 32x32 pictures, plain or quadratic; resnet_cifar:depth=20,width=,img=,classes=,"
-            "shortcut=pad|conv,quadratic=,...",
-    .names = names,
-    .config_bytes = sizeof(cifar),
-    .parse = parse,
-    .recognise = recognise,
-    .print = print,
-    .build = build,
-    .resize = resize};
+const fet__arch_class fet__arch_resnet_cifar = {.family = "resnet_cifar",
+                                                .help = "residual network for 32x32 pictures, plain or quadratic; "
+                                                        "resnet_cifar:depth=20,width=,img=,classes=,in_channels=,"
+                                                        "shortcut=pad|conv,quadratic=,...",
+                                                .names = names,
+                                                .config_bytes = sizeof(cifar),
+                                                .parse = parse,
+                                                .recognise = recognise,
+                                                .print = print,
+                                                .build = build,
+                                                .resize = resize};

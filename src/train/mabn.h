@@ -7,11 +7,25 @@
 #include "train/rivals.h"
 #include "train/train.h"
 
+/* How a run is trained: MABN and what it is compared with (methods/mabn.md 10). */
+typedef enum fet__sites_method {
+    FET__SITES_MABN,
+    FET__SITES_ERM,      /* all sites mixed, nothing else */
+    FET__SITES_ARM_BN,   /* statistics of a site's pictures */
+    FET__SITES_ARM_CML,  /* a context network whose mean over a site's pictures comes with each of them */
+    FET__SITES_ARM_LL,   /* a learned loss without labels, one step on everything */
+    FET__SITES_META_DMOE /* experts of groups of sites, an aggregator, a student that follows it */
+} fet__sites_method;
+
 /* ---- mabn_branch.c ---------------------------------------------------------------------------------------------------- */
 /* A model with projector, predictor and target in its store. */
 typedef struct fet__mabn {
     fet__model *m;
     fet__byol_net net;
+    fet__sites_method method;
+    bool squared;        /* squared error of one output to a number; else cross-entropy */
+    int experts;         /* of Meta-DMoE */
+    bool may_initialise; /* while its layers are made for the first time */
 } fet__mabn;
 /* Projector and predictor with initial values, the target as a copy. */
 fet_status fet__mabn_init(fet__mabn *a, fet__model *m, int64_t hidden, int64_t out);
@@ -19,6 +33,12 @@ fet_status fet__mabn_init(fet__mabn *a, fet__model *m, int64_t hidden, int64_t o
 fet_status fet__mabn_save_branch(const fet__mabn *a, const char *path, const char *text);
 /* And back, sizes included; *text (caller frees) may be NULL. */
 fet_status fet__mabn_load_branch(fet__mabn *a, fet__model *m, const char *path, char **text);
+/* The same for the other methods: what their training keeps beside the model (a context network of `hidden` maps and `context` outputs, a learned
+ * loss, experts and their aggregator), or nothing. For a context the model's first convolution is widened. */
+fet_status fet__rival_init(fet__mabn *a, fet__model *m, fet__sites_method method, int context, int hidden, int experts);
+fet_status fet__rival_load(fet__mabn *a, fet__model *m, fet__sites_method method, const char *path, char **text);
+/* The metadata alone; caller frees. */
+fet_status fet__mabn_branch_text(char **text, const char *path);
 bool fet__mabn_is_branch(const fet__param *p);
 bool fet__mabn_of_model(const fet__params *store, const fet__param *p); /* for fet__values_of */
 /* Takes the branch and all states out of the store: what stays is the plain model. */
@@ -30,6 +50,8 @@ typedef struct fet__mabn_step {
     fet__program *program;
     float *plain, *view[2], *support[2]; /* pictures [n, H, W, 3]; NULL where the step takes none */
     int32_t *label;
+    float *target; /* numbers, where the loss is squared error */
+    int32_t *keep; /* of Meta-DMoE: rows of [pictures experts] that count */
     float *tau;
     const float *loss, *main, *byol, *inner; /* inner: before the first inner step */
     int64_t adapting;                        /* values */
@@ -50,12 +72,30 @@ fet_status fet__mabn_tent_create(fet__mabn_step *out, fet__model *m, int count, 
                                  const fet__optimizer_options *o, int64_t memory);
 void fet__mabn_step_fini(fet__mabn_step *s);
 
+/* ---- rival_step.c ------------------------------------------------------------------------------------------------------ */
+/* A supervised step on all of the network: the model (expert < 0) or an expert. */
+fet_status fet__rival_plain_create(fet__mabn_step *out, fet__mabn *a, int expert, int batch,
+                                   const fet__optimizer_options *o, int64_t memory);
+/* A step of ARM: `sites` times `support` pictures, each chunk of one site; by a->method. `inner`: of the learned loss. */
+fet_status fet__rival_arm_create(fet__mabn_step *out, fet__mabn *a, int sites, int support,
+                                 const fet__episode_options *inner, const fet__optimizer_options *o, int64_t memory);
+/* The aggregator learns to tell classes from the frozen experts' features. */
+fet_status fet__rival_aggregate_create(fet__mabn_step *out, fet__mabn *a, int batch, const fet__optimizer_options *o,
+                                       int64_t memory);
+/* An episode of Meta-DMoE: the student follows what the experts but one say of the support, its labels of the query judge. */
+fet_status fet__rival_episode_create(fet__mabn_step *out, fet__mabn *a, int support, int query,
+                                     const fet__episode_options *e, const fet__optimizer_options *o, int64_t memory);
+/* A new site, by a->method: a run moves what the method adapts (context map; everything; the student), by `support` pictures in input
+ * "images". */
+fet_status fet__rival_adapt_create(fet__mabn_step *out, fet__mabn *a, int support, const fet__episode_options *e,
+                                   int64_t memory);
+
 /* ---- mabn_run.c ------------------------------------------------------------------------------------------------------- */
 typedef struct fet__mabn_options {
     const char *out;
     bool resume, joint, meta;
-    int64_t epochs, episodes; /* of the first stage; of the second, 0: 10 epochs */
-    int batch, support, query;
+    int64_t epochs, episodes;         /* of every stage of passes; of the last stage, 0: 10 epochs */
+    int batch, support, query, sites; /* sites: of a step of ARM */
     double lr, outer_lr, tau;
     fet__episode_options episode;
     const fet__augment_plan *view; /* two */

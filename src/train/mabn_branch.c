@@ -1,6 +1,6 @@
 /* The branch beside a model: made, written, read, taken away. It lies in a file of its own, so that RUN/model.safetensors is a plain
  * checkpoint. */
-#include "train/mabn.h"
+#include "train/mabn_int.h"
 
 #include <string.h>
 
@@ -11,8 +11,13 @@ static bool begins(const char *s, const char *prefix)
 
 bool fet__mabn_is_branch(const fet__param *p)
 {
-    return p->role != FET__STATE &&
-           (begins(p->name, "projector.") || begins(p->name, "predictor.") || begins(p->name, "target."));
+    static const char *const prefixes[] = {"projector.", "predictor.",    "target.",    "context.",
+                                           "expert.",    "learned_loss.", "aggregator."};
+
+    for (size_t i = 0; i < FET_COUNT(prefixes); i++)
+        if (begins(p->name, prefixes[i]))
+            return p->role != FET__STATE;
+    return false;
 }
 
 bool fet__mabn_of_model(const fet__params *store, const fet__param *p)
@@ -34,7 +39,7 @@ static void backbone(void *user, fet__build *b, fet__node *images, fet__node **f
         *logits = head;
 }
 
-static fet_status check_model(const fet__model *m)
+fet_status fet__mabn_check_norms(const fet__model *m)
 {
     for (int i = 0; i < fet__params_count(m->store); i++) {
         const fet__param *p = fet__params_at(m->store, i);
@@ -56,8 +61,8 @@ static fet_status build_once(fet__mabn *a, bool may_initialise)
 
     FET_TRY(fet__graph_create(&b.g));
     fet__byol_begin(&a->net, &b);
-    view[0] = fet__input(b.g, "a", FET_F32, FET_SHAPE(2, arch->height, arch->width, 3));
-    view[1] = fet__input(b.g, "b", FET_F32, FET_SHAPE(2, arch->height, arch->width, 3));
+    view[0] = fet__input(b.g, "a", FET_F32, FET_SHAPE(2, arch->height, arch->width, fet__arch_channels(arch)));
+    view[1] = fet__input(b.g, "b", FET_F32, FET_SHAPE(2, arch->height, arch->width, fet__arch_channels(arch)));
     st = fet__byol_build(&a->net, &b, view, &nodes);
 done:
     fet__graph_destroy(b.g);
@@ -67,10 +72,7 @@ done:
 static fet_status begin(fet__mabn *a, fet__model *m, int64_t hidden, int64_t out)
 {
     *a = (fet__mabn){.m = m, .net = {.backbone = backbone, .user = m, .hidden = hidden, .out = out}};
-    if (fet__arch_channels(&m->arch) != 3)
-        return FET_FAIL(FET_E_ARG, "the model takes images of %d channels, and pictures have 3",
-                        fet__arch_channels(&m->arch));
-    return check_model(m);
+    return fet__mabn_check_norms(m);
 }
 
 fet_status fet__mabn_init(fet__mabn *a, fet__model *m, int64_t hidden, int64_t out)
@@ -120,6 +122,47 @@ done:
     return st;
 }
 
+fet_status fet__branch_open(fet__tensors **out, const char **text, const char *path)
+{
+    fet_status st;
+
+    *text = NULL;
+    if (!fet__file_exists(path))
+        return FET_FAIL(FET_E_IO, "%s: there is none: the model was not trained by `fettle meta`, which makes it",
+                        fet__show(path));
+    st = fet__tensors_open(out, path);
+    if (st != FET_OK)
+        return st;
+    *text = fet__tensors_meta(*out, "fettle.mabn");
+    return *text ? FET_OK
+                 : FET_FAIL(FET_E_FORMAT, "%s: no branch of `fettle meta` (its metadata is missing)", fet__show(path));
+}
+
+fet_status fet__branch_add_all(fet__params *store, const fet__tensors *t, const char *path)
+{
+    fet_status st = FET_OK;
+
+    for (int i = 0; i < fet__tensors_count(t) && st == FET_OK; i++)
+        if (strcmp(fet__tensors_at(t, i)->name, "fettle.checksum") != 0)
+            st = add(store, fet__tensors_at(t, i), path);
+    return st;
+}
+
+fet_status fet__mabn_branch_text(char **text, const char *path)
+{
+    fet__tensors *t = NULL;
+    const char *meta;
+    fet_status st;
+
+    *text = NULL;
+    FET_TRY(fet__branch_open(&t, &meta, path));
+    if (!(*text = fet__strdup(meta)))
+        st = FET_E_NOMEM;
+done:
+    fet__tensors_close(t);
+    return st;
+}
+
 fet_status fet__mabn_load_branch(fet__mabn *a, fet__model *m, const char *path, char **text)
 {
     const fet__entry *first, *last;
@@ -127,22 +170,16 @@ fet_status fet__mabn_load_branch(fet__mabn *a, fet__model *m, const char *path, 
     const char *meta;
     fet_status st;
 
-    if (!fet__file_exists(path))
-        return FET_FAIL(FET_E_IO, "%s: there is none: the model was not trained by `fettle meta`, which makes it",
-                        fet__show(path));
-    FET_TRY(fet__tensors_open(&t, path));
+    FET_TRY(fet__branch_open(&t, &meta, path));
     first = fet__tensors_find(t, "projector.0.weight");
     last = fet__tensors_find(t, "projector.3.weight");
-    meta = fet__tensors_meta(t, "fettle.mabn");
-    if (!first || !last || !meta || first->shape.rank != 2 || last->shape.rank != 2) {
-        st = FET_FAIL(FET_E_FORMAT, "%s: no branch of `fettle meta` (projector or metadata is missing)",
+    if (!first || !last || first->shape.rank != 2 || last->shape.rank != 2) {
+        st = FET_FAIL(FET_E_FORMAT, "%s: no branch of `fettle meta` trained by method mabn (the projector is missing)",
                       fet__show(path));
         goto done;
     }
     FET_TRY(begin(a, m, first->shape.dim[0], last->shape.dim[0]));
-    for (int i = 0; i < fet__tensors_count(t); i++)
-        if (strcmp(fet__tensors_at(t, i)->name, "fettle.checksum") != 0)
-            FET_TRY(add(m->store, fet__tensors_at(t, i), path));
+    FET_TRY(fet__branch_add_all(m->store, t, path));
     st = build_once(a, false);
     if (st != FET_OK)
         st = fet__fail_in(st, "%s", fet__show(path));

@@ -1,6 +1,7 @@
 /* The run of `fettle meta`: joint steps over all source domains, then episodes of one domain each. Draws are functions of (seed, stage,
  * step), and everything that changes is in state.safetensors, so that a run killed at any moment ends with the same bits. */
 #include "train/mabn.h"
+#include "train/sites_draw.h"
 #include "train/train_int.h"
 
 #include <jansson.h>
@@ -10,8 +11,16 @@
 
 #define SAVE_SECONDS 60.0
 #define CACHE_BYTES ((int64_t)256 << 20)
-enum { JOINT, META, STAGES };
-static const char *const stage_names[STAGES] = {"joint", "meta"};
+#define STAGES 72 /* experts and what follows them */
+#define CONTEXT_PICTURES 32
+
+typedef struct stage {
+    char name[24];
+    enum { JOINT, META, PLAIN, ARM, AGGREGATE, EPISODE } kind;
+    int expert, batch;   /* PLAIN: whose, -1: the model's */
+    int64_t steps, each; /* each: of an epoch */
+    double loss;         /* of the last step */
+} stage;
 
 typedef struct run {
     const fet__mabn_options *o;
@@ -22,106 +31,148 @@ typedef struct run {
     fet__optimizer_options optimizer;
     fet__mabn_step step;
     fet__views *views;
-    int32_t *order, *domain_first, *domain_count; /* source samples by domain: order[first .. first + count) */
-    int32_t *use;                                 /* of the running step */
-    int source_count, domain_used;
-    int32_t *domains;  /* with enough pictures for an episode */
-    int64_t stage, at; /* what is done: `at` steps of the stage */
-    int64_t steps[STAGES], skipped;
-    double loss[STAGES], seconds, begun, saved;
+    fet__draw draw;
+    stage stage[STAGES];
+    int stages;
+    int64_t now, at; /* what is done: `at` steps of stage `now` */
+    int64_t skipped;
+    double seconds, begun, saved;
     fet__text log;
     fet__mabn_result *out;
 } run;
 
-/* ---- what a step looks at --------------------------------------------------------------------------------------------- */
+/* ---- stages of the methods ------------------------------------------------------------------------------------------- */
 
-static fet_status list_domains(run *r)
+static bool is_episode(const stage *s)
 {
-    const fet__dataset *d = r->d;
-    int need = r->o->support + r->o->query, used = 0;
+    return s->kind == META || s->kind == EPISODE;
+}
+
+/* Passes over the pictures of the pool. */
+static fet_status add_passes(run *r, const char *name, int kind, int expert)
+{
+    stage *s = &r->stage[r->stages++];
+    const fet__mabn_options *o = r->o;
+
+    *s = (stage){.kind = kind, .expert = expert, .batch = o->batch};
+    snprintf(s->name, sizeof s->name, "%s", name);
+    fet__draw_pool(&r->draw, expert);
+    if (expert >= 0 && s->batch > r->draw.pool_count)
+        s->batch = r->draw.pool_count; /* a group of few pictures */
+    if (r->draw.pool_count < s->batch || r->draw.pool_count < 2)
+        return FET_FAIL(FET_E_DATA, "%s: %d training pictures are fewer than a batch of %d", fet__show(r->d->root),
+                        r->draw.pool_count, s->batch < 2 ? 2 : s->batch);
+    s->each = r->draw.pool_count / s->batch;
+    s->steps = o->epochs * s->each;
+    return FET_OK;
+}
+
+/* Steps that take `need` pictures of a site, of `sites` sites. */
+static fet_status add_sites(run *r, const char *name, int kind, int need, int64_t steps)
+{
+    stage *s = &r->stage[r->stages++];
+
+    *s = (stage){.kind = kind, .expert = -1, .steps = steps};
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->each = kind == ARM ? r->draw.source_count / (r->o->sites * need) : steps / 10;
+    if (s->each < 1)
+        s->each = 1;
+    if (kind == ARM)
+        s->steps = r->o->epochs * s->each;
+    return fet__draw_need(&r->draw, need);
+}
+
+static fet_status list_experts(run *r)
+{
+    char name[24];
     fet_status st;
 
-    FET_TRY(FET_NEW(r->order, d->count[FET__TRAIN] + 1));
-    FET_TRY(FET_NEW(r->domain_first, d->domain_count + 1));
-    FET_TRY(FET_NEW(r->domain_count, d->domain_count + 1));
-    FET_TRY(FET_NEW(r->domains, d->domain_count + 1));
-    FET_TRY(FET_NEW(r->use, need > r->o->batch ? need : r->o->batch));
-    for (int k = 0; k < (d->domain_count ? d->domain_count : 1); k++) {
-        r->domain_first[k] = used;
-        for (int i = 0; i < d->count[FET__TRAIN]; i++)
-            if (d->samples[FET__TRAIN][i].domain == k)
-                r->order[used++] = i;
-        r->domain_count[k] = used - r->domain_first[k];
-        if (r->domain_count[k] >= need)
-            r->domains[r->domain_used++] = k;
-        else if (r->o->meta && r->domain_count[k] > 0)
-            fet__warn("domain %s: its %d pictures are fewer than support and query together (%d): no episodes",
-                      d->domain_count ? fet__show(d->domains[k]) : "", r->domain_count[k], need);
+    FET_TRY(fet__draw_groups(&r->draw, r->a->experts));
+    for (int k = 0; k < r->a->experts; k++) {
+        snprintf(name, sizeof name, "expert%d", k);
+        FET_TRY(add_passes(r, name, PLAIN, k));
     }
-    r->source_count = used;
-    if (r->o->joint && used < r->o->batch)
-        st = FET_FAIL(FET_E_DATA, "%s: %d training pictures are fewer than a batch of %d", fet__show(d->root), used,
-                      r->o->batch);
-    else if (r->o->meta && r->domain_used == 0)
-        st = FET_FAIL(FET_E_DATA, "%s: no domain has %d pictures for support and query", fet__show(d->root), need);
-    else if (r->o->meta && r->domain_used == 1)
-        fet__warn("%s: one domain alone has episodes; what helps on others is not learned", fet__show(d->root));
+    FET_TRY(add_passes(r, "student", PLAIN, -1));
+    st = add_passes(r, "aggregator", AGGREGATE, -1);
 done:
     return st;
 }
 
-/* The joint batch: the next pictures of this epoch's order. */
-static void draw_batch(run *r, int64_t step)
+static fet_status list_stages(run *r)
 {
-    int64_t each = r->source_count / r->o->batch, epoch = step / each, first = step % each * r->o->batch;
-    fet__rng rng = {.seed = r->o->seed, .stream = fet__hash32("mabn.joint"), .step = (uint32_t)epoch};
-    int32_t *all = NULL;
+    const fet__mabn_options *o = r->o;
+    int need = o->support + o->query;
+    int64_t episodes = o->episodes ? o->episodes : 10 * (r->draw.source_count / need + 1);
+    fet_status st = FET_OK;
 
-    if (FET_NEW(all, r->source_count) != FET_OK)
-        return;
-    memcpy(all, r->order, (size_t)r->source_count * sizeof *all);
-    fet__rng_shuffle(&rng, all, r->source_count);
-    memcpy(r->use, all + first, (size_t)r->o->batch * sizeof *all);
-    fet__free(all);
+    switch (r->a->method) {
+    case FET__SITES_ERM: return add_passes(r, "erm", PLAIN, -1);
+    case FET__SITES_ARM_BN:
+    case FET__SITES_ARM_CML:
+    case FET__SITES_ARM_LL: return add_sites(r, "arm", ARM, o->support, 0);
+    case FET__SITES_META_DMOE: FET_TRY(list_experts(r)); return add_sites(r, "meta", EPISODE, need, episodes);
+    case FET__SITES_MABN: break;
+    }
+    if (o->joint)
+        FET_TRY(add_passes(r, "joint", JOINT, -1));
+    if (o->meta)
+        FET_TRY(add_sites(r, "meta", META, need, episodes));
+    if (o->meta && r->draw.able_count == 1)
+        fet__warn("%s: one domain alone has episodes; what helps on others is not learned", fet__show(r->d->root));
+done:
+    return st;
 }
 
-/* An episode: a domain, and of it support and query, disjoint. */
-static void draw_episode(run *r, int64_t step)
-{
-    fet__rng rng = {.seed = r->o->seed, .stream = fet__hash32("mabn.meta"), .step = (uint32_t)step};
-    int32_t k = r->domains[fet__rng_int(&rng, 0, r->domain_used - 1)];
-    int need = r->o->support + r->o->query, count = r->domain_count[k];
-    int32_t *of = r->order + r->domain_first[k];
+/* ---- what a step looks at --------------------------------------------------------------------------------------------- */
 
-    for (int i = 0; i < need; i++) { /* the first `need` of a shuffle, without moving what lies in `order` */
-        int32_t pick;
-        bool again;
-        do {
-            pick = of[fet__rng_int(&rng, 0, count - 1)];
-            again = false;
-            for (int j = 0; j < i; j++)
-                again = again || r->use[j] == pick;
-        } while (again);
-        r->use[i] = pick;
+static void feed_labels(run *r, const int32_t *index, int count)
+{
+    const fet__sample *of = r->d->samples[FET__TRAIN];
+
+    for (int i = 0; i < count; i++) {
+        if (r->step.label)
+            r->step.label[i] = of[index[i]].label;
     }
+}
+
+/* All experts but the one that knows the episode's site. */
+static void feed_experts(run *r)
+{
+    int experts = r->a->experts, own = r->draw.group[r->draw.domain], used = 0;
+
+    for (int i = 0; i < r->o->support; i++)
+        for (int k = 0; k < experts; k++)
+            if (k != own)
+                r->step.keep[used++] = i * experts + k;
 }
 
 static fet_status feed(run *r)
 {
     fet__mabn_step *s = &r->step;
-    int support = r->stage == META ? r->o->support : 0, query = r->stage == META ? r->o->query : r->o->batch;
+    const stage *now = &r->stage[r->now];
+    const int32_t *use = r->draw.use;
+    int support = is_episode(now) ? r->o->support : 0, query = is_episode(now) ? r->o->query : now->batch;
     uint32_t number = (uint32_t)r->at * 2;
+    char stream[40];
     fet_status st = FET_OK;
 
-    if (r->stage == META)
-        draw_episode(r, r->at);
-    else
-        draw_batch(r, r->at);
-    if (support)
-        FET_TRY(fet__views_make(r->views, r->use, support, number + 1, NULL, s->support[0], s->support[1]));
-    FET_TRY(fet__views_make(r->views, r->use + support, query, number, s->plain, s->view[0], s->view[1]));
-    for (int i = 0; i < query && s->label; i++)
-        s->label[i] = r->d->samples[FET__TRAIN][r->use[support + i]].label;
+    snprintf(stream, sizeof stream, "mabn.%s", now->name);
+    if (is_episode(now)) {
+        fet__draw_episode(&r->draw, stream, r->at, support + query);
+    } else if (now->kind == ARM) {
+        fet__draw_chunks(&r->draw, stream, r->at, r->o->sites, r->o->support);
+        query = r->o->sites * r->o->support;
+    } else {
+        fet__draw_batch(&r->draw, stream, r->at, query);
+    }
+    if (now->kind == META)
+        FET_TRY(fet__views_make(r->views, use, support, number + 1, NULL, s->support[0], s->support[1]));
+    else if (support)
+        FET_TRY(fet__views_make(r->views, use, support, number + 1, s->support[0], NULL, NULL));
+    FET_TRY(fet__views_make(r->views, use + support, query, number, s->plain, s->view[0], s->view[1]));
+    feed_labels(r, use + support, query);
+    if (s->keep)
+        feed_experts(r);
 done:
     return st;
 }
@@ -137,10 +188,13 @@ static void mark_all(fet__params *store, bool on)
 
 static fet_status save(run *r)
 {
-    json_t *j =
-        json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:f, s:I}", "format", 1, "stage", (json_int_t)r->stage, "at",
-                  (json_int_t)r->at, "skipped", (json_int_t)r->skipped, "joint_loss", r->loss[JOINT], "outer_loss",
-                  r->loss[META], "seconds", r->seconds + fet__now() - r->begun, "log_bytes", (json_int_t)r->log.length);
+    json_t *loss = json_array(), *j;
+
+    for (int i = 0; i < r->stages; i++)
+        json_array_append_new(loss, json_real(r->stage[i].loss));
+    j = json_pack("{s:i, s:I, s:I, s:I, s:o, s:f, s:I}", "format", 2, "stage", (json_int_t)r->now, "at",
+                  (json_int_t)r->at, "skipped", (json_int_t)r->skipped, "loss", loss, "seconds",
+                  r->seconds + fet__now() - r->begun, "log_bytes", (json_int_t)r->log.length);
     char *text = j ? json_dumps(j, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     fet__outfile *f = NULL;
     fet_status st = text ? FET_OK : FET_E_NOMEM;
@@ -182,17 +236,17 @@ static fet_status peek(run *r)
 
     FET_TRY(fet__state_read(r->folder.state, NULL, &text));
     j = json_loads(text, 0, NULL);
-    if (json_integer_value(json_object_get(j, "format")) != 1) {
+    if (json_integer_value(json_object_get(j, "format")) != 2) {
         st = FET_FAIL(FET_E_FORMAT, "%s: not the state of a run of this version", fet__show(r->folder.state));
         goto done;
     }
-    r->stage = json_integer_value(json_object_get(j, "stage"));
+    r->now = json_integer_value(json_object_get(j, "stage"));
     r->at = json_integer_value(json_object_get(j, "at"));
     r->skipped = json_integer_value(json_object_get(j, "skipped"));
-    r->loss[JOINT] = json_number_value(json_object_get(j, "joint_loss"));
-    r->loss[META] = json_number_value(json_object_get(j, "outer_loss"));
+    for (int i = 0; i < r->stages; i++)
+        r->stage[i].loss = json_number_value(json_array_get(json_object_get(j, "loss"), (size_t)i));
     r->seconds = json_number_value(json_object_get(j, "seconds"));
-    if (r->stage < 0 || r->stage >= STAGES || r->at < 0 || r->at > r->steps[r->stage])
+    if (r->now < 0 || r->now >= r->stages || r->at < 0 || r->at > r->stage[r->now].steps)
         st = FET_FAIL(FET_E_FORMAT, "%s: stage or step are out of range", fet__show(r->folder.state));
     else
         st = restore_log(r, json_integer_value(json_object_get(j, "log_bytes")));
@@ -243,17 +297,31 @@ static void remove_states(fet__params *store)
             fet__params_remove(store, fet__params_at(store, i));
 }
 
-static fet_status create_step(run *r)
+static fet_status create_program(run *r)
 {
     const fet__mabn_options *o = r->o;
+    const stage *s = &r->stage[r->now];
+
+    switch (s->kind) {
+    case JOINT: return fet__mabn_joint_create(&r->step, r->a, s->batch, o->episode.lambda, &r->optimizer, o->memory);
+    case META:
+        return fet__mabn_meta_create(&r->step, r->a, o->support, o->query, &o->episode, &r->optimizer, o->memory);
+    case PLAIN: return fet__rival_plain_create(&r->step, r->a, s->expert, s->batch, &r->optimizer, o->memory);
+    case ARM: return fet__rival_arm_create(&r->step, r->a, o->sites, o->support, &o->episode, &r->optimizer, o->memory);
+    case AGGREGATE: return fet__rival_aggregate_create(&r->step, r->a, s->batch, &r->optimizer, o->memory);
+    case EPISODE: break;
+    }
+    return fet__rival_episode_create(&r->step, r->a, o->support, o->query, &o->episode, &r->optimizer, o->memory);
+}
+
+static fet_status create_step(run *r)
+{
     fet__program_info info;
     fet_status st;
 
     mark_all(r->a->m->store, false);
-    if (r->stage == JOINT)
-        FET_TRY(fet__mabn_joint_create(&r->step, r->a, o->batch, o->episode.lambda, &r->optimizer, o->memory));
-    else
-        FET_TRY(fet__mabn_meta_create(&r->step, r->a, o->support, o->query, &o->episode, &r->optimizer, o->memory));
+    fet__draw_pool(&r->draw, r->stage[r->now].expert);
+    FET_TRY(create_program(r));
     info = fet__program_describe(r->step.program);
     if (info.total_bytes + info.weight_bytes > r->out->planned_bytes)
         r->out->planned_bytes = info.total_bytes + info.weight_bytes;
@@ -262,44 +330,48 @@ done:
     return st;
 }
 
-static void tell(run *r, double now)
+static double rate_of(const run *r)
+{
+    return is_episode(&r->stage[r->now]) ? r->o->outer_lr : r->o->lr;
+}
+
+static void tell(run *r, double now, double begun, int64_t first)
 {
     const fet__mabn_step *s = &r->step;
-    int64_t each = r->stage == JOINT ? r->source_count / r->o->batch : r->steps[META] / 10 + 1;
+    const stage *here = &r->stage[r->now];
     fet__progress p = {.step = r->at + 1,
-                       .steps = r->steps[r->stage],
-                       .epoch = r->at / each,
-                       .epochs = (r->steps[r->stage] + each - 1) / each,
+                       .steps = here->steps,
+                       .epoch = r->at / here->each,
+                       .epochs = (here->steps + here->each - 1) / here->each,
                        .loss = (double)*s->loss,
-                       .lr = r->stage == JOINT ? r->o->lr : r->o->outer_lr,
+                       .lr = rate_of(r),
                        .top1 = -1};
 
-    if ((r->at + 1) % each == 0 || r->at + 1 == r->steps[r->stage])
-        fet__text_printf(&r->log, "%s,%lld,%.9g,%.9g,%.9g,%.9g\n", stage_names[r->stage], (long long)r->at + 1,
-                         (double)*s->loss, s->main ? (double)*s->main : 0, s->byol ? (double)*s->byol : 0,
+    if ((r->at + 1) % here->each == 0 || r->at + 1 == here->steps)
+        fet__text_printf(&r->log, "%s,%lld,%.9g,%.9g,%.9g,%.9g\n", here->name, (long long)r->at + 1, (double)*s->loss,
+                         s->main ? (double)*s->main : 0, s->byol ? (double)*s->byol : 0,
                          s->inner ? (double)*s->inner : 0);
-    p.seconds_left = r->at > 0 ? (now - r->begun) / (double)(r->at + 1) * (double)(p.steps - p.step) : 0;
-    p.images_per_s = 0;
+    p.seconds_left = (now - begun) / (double)(r->at + 1 - first) * (double)(p.steps - p.step);
     if (r->o->progress)
         r->o->progress(r->o->user, &p);
 }
 
 static fet_status one_step(run *r)
 {
-    double lr = r->stage == JOINT ? r->o->lr : r->o->outer_lr;
+    stage *s = &r->stage[r->now];
     fet_status st;
 
     FET_TRY(feed(r));
-    fet__optimizer_bind(&r->optimizer, r->step.program, r->at, lr);
+    fet__optimizer_bind(&r->optimizer, r->step.program, r->at, rate_of(r));
     if (r->step.tau)
-        *r->step.tau = r->stage == JOINT ? (float)fet__byol_tau(0.996, r->at, r->steps[JOINT]) : (float)r->o->tau;
+        *r->step.tau = s->kind == JOINT ? (float)fet__byol_tau(0.996, r->at, s->steps) : (float)r->o->tau;
     st = fet__program_run(r->step.program);
-    if (st == FET_E_NUMERIC && r->stage == META) { /* nothing was changed: this episode is passed over */
+    if (st == FET_E_NUMERIC && is_episode(s)) { /* nothing was changed: this episode is passed over */
         fet__warn("episode %lld: its loss is not finite; passed over", (long long)r->at + 1);
         r->skipped++;
         st = FET_OK;
     } else if (st == FET_OK) {
-        r->loss[r->stage] = (double)*r->step.loss;
+        s->loss = (double)*r->step.loss;
     }
 done:
     return st;
@@ -307,6 +379,7 @@ done:
 
 static fet_status run_stage(run *r, bool restore)
 {
+    const stage *s = &r->stage[r->now];
     double begun;
     int64_t first = r->at;
     fet_status st;
@@ -319,14 +392,14 @@ static fet_status run_stage(run *r, bool restore)
         FET_TRY(st);
     }
     begun = fet__now();
-    for (; r->at < r->steps[r->stage]; r->at++) {
+    for (; r->at < s->steps; r->at++) {
         if (r->o->stop && *r->o->stop) {
             FET_TRY(save(r));
             return FET_FAIL(FET_E_INTERRUPTED, "stopped in stage %s after %lld steps; %s continues with --resume",
-                            stage_names[r->stage], (long long)r->at, fet__show(r->o->out));
+                            s->name, (long long)r->at, fet__show(r->o->out));
         }
         FET_TRY(one_step(r));
-        tell(r, fet__now());
+        tell(r, fet__now(), begun, first);
         if (fet__now() - r->saved > SAVE_SECONDS) {
             r->at++;
             st = save(r);
@@ -341,35 +414,44 @@ done:
     return st;
 }
 
+/* The next stage begins without this one's states (its target with the last state of ours), and can be resumed from there. */
+static fet_status enter_next(run *r)
+{
+    fet_status st;
+
+    remove_states(r->a->m->store);
+    r->now++;
+    r->at = 0;
+    FET_TRY(create_step(r)); /* makes the states that are saved */
+    st = save(r);
+    fet__mabn_step_fini(&r->step);
+done:
+    return st;
+}
+
 static fet_status run_stages(run *r, bool has_state)
 {
-    bool wanted[STAGES] = {r->o->joint, r->o->meta};
     fet_status st = FET_OK;
 
-    if (!has_state)
-        r->stage = r->o->joint ? JOINT : META;
-    for (bool restore = has_state; r->stage < STAGES; r->stage++, r->at = 0, restore = false) {
-        if (!wanted[r->stage])
-            continue;
+    for (bool restore = has_state;; restore = false) {
         FET_TRY(run_stage(r, restore));
-        if (r->stage == JOINT && r->o->meta) { /* the second stage's target begins with the first one's last state */
-            remove_states(r->a->m->store);
-            r->stage = META, r->at = 0;
-            FET_TRY(create_step(r)); /* makes the states that are saved */
-            st = save(r);
-            fet__mabn_step_fini(&r->step);
-            FET_TRY(st);
-            r->stage = JOINT;
-        }
+        if (r->now + 1 == r->stages)
+            break;
+        FET_TRY(enter_next(r));
     }
-    r->stage = r->o->meta ? META : JOINT;
-    r->at = r->steps[r->stage];
     st = save(r);
 done:
     return st;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------------- */
+
+static int most_pictures(const fet__mabn_options *o)
+{
+    int episode = o->support + o->query, chunks = o->support * o->sites;
+
+    return o->batch > episode ? (o->batch > chunks ? o->batch : chunks) : episode > chunks ? episode : chunks;
+}
 
 static fet_status open_run(run *r, bool *has_state)
 {
@@ -386,11 +468,8 @@ static fet_status open_run(run *r, bool *has_state)
     FET_TRY(fet__run_open(&r->folder, o->out, o->resume, has_state));
     if (!(r->branch = fet__path_join(o->out, "branch.safetensors")))
         return FET_E_NOMEM;
-    FET_TRY(list_domains(r));
-    r->steps[JOINT] = o->joint ? o->epochs * (r->source_count / o->batch) : 0;
-    r->steps[META] = o->meta ? o->episodes : 0;
-    if (o->meta && o->episodes == 0)
-        r->steps[META] = 10 * (r->source_count / (o->support + o->query) + 1);
+    FET_TRY(fet__draw_create(&r->draw, r->d, o->seed, most_pictures(o)));
+    FET_TRY(list_stages(r));
     FET_TRY(fet__views_create(&r->views, r->d->samples[FET__TRAIN], r->d->count[FET__TRAIN], &v));
     if (*has_state) {
         FET_TRY(check_data(r));
@@ -404,23 +483,48 @@ done:
     return st;
 }
 
-static fet_status write_results(run *r)
+/* What a picture's context is where nobody has adapted: the mean over pictures of all known sites. */
+static fet_status mean_context(run *r)
 {
-    fet__mabn_result *out = r->out;
+    int count = r->draw.source_count < CONTEXT_PICTURES ? r->draw.source_count : CONTEXT_PICTURES;
     fet_status st;
 
+    fet__draw_pool(&r->draw, -1);
+    fet__draw_batch(&r->draw, "mabn.context", 0, count);
+    FET_TRY(fet__rival_adapt_create(&r->step, r->a, count, &r->o->episode, r->o->memory));
+    FET_TRY(fet__views_make(r->views, r->draw.use, count, 0, r->step.plain, NULL, NULL));
+    st = fet__program_run(r->step.program);
+done:
+    fet__mabn_step_fini(&r->step);
+    return st;
+}
+
+static void sum_up(const run *r)
+{
+    fet__mabn_result *out = r->out;
+
+    for (int i = 0; i < r->stages; i++) {
+        const stage *s = &r->stage[i];
+        *(is_episode(s) ? &out->episodes : &out->steps) += s->steps;
+        *(is_episode(s) ? &out->outer_loss : &out->joint_loss) = s->loss;
+    }
+    out->skipped = r->skipped;
+    out->seconds = r->seconds + fet__now() - r->begun;
+}
+
+static fet_status write_results(run *r)
+{
+    fet_status st;
+
+    if (r->a->method == FET__SITES_ARM_CML)
+        FET_TRY(mean_context(r));
     FET_TRY(fet__mabn_save_branch(r->a, r->branch, r->o->config_json ? r->o->config_json : "{}"));
     fet__mabn_drop_branch(r->a);
     r->a->m->base_fingerprint[0] = '\0';
     FET_TRY(fet__model_save(r->a->m, r->folder.model, NULL, 0));
-    out->steps = r->steps[JOINT];
-    out->episodes = r->steps[META];
-    out->skipped = r->skipped;
-    out->joint_loss = r->loss[JOINT];
-    out->outer_loss = r->loss[META];
-    out->seconds = r->seconds + fet__now() - r->begun;
+    sum_up(r);
     if (r->d->count[FET__VAL] > 0)
-        st = fet__evaluate(&out->val, r->a->m, r->d, FET__VAL, 32, r->o->memory);
+        st = fet__evaluate(&r->out->val, r->a->m, r->d, FET__VAL, 32, r->o->memory);
 done:
     return st;
 }
@@ -442,10 +546,6 @@ done:
     fet__run_close(&r.folder);
     fet__text_fini(&r.log);
     fet__free(r.branch);
-    fet__free(r.order);
-    fet__free(r.domain_first);
-    fet__free(r.domain_count);
-    fet__free(r.domains);
-    fet__free(r.use);
+    fet__draw_fini(&r.draw);
     return st;
 }

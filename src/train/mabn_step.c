@@ -1,15 +1,21 @@
 /* The programs of MABN: a joint step, an episode, an adaptation; and those of its rivals at a new site. Each is one planned graph. Who
  * feeds them is mabn_run.c and method/. */
-#include "train/mabn.h"
+#include "train/mabn_int.h"
 
 #include <string.h>
 
-static fet__node *pictures(fet__mabn_step *s, const fet__model *m, const char *name, int count)
+fet__node *fet__mabn_pictures(fet__mabn_step *s, const fet__model *m, const char *name, int count)
 {
-    return fet__input(s->graph, name, FET_F32, FET_SHAPE(count, m->arch.height, m->arch.width, 3));
+    return fet__input(s->graph, name, FET_F32, FET_SHAPE(count, m->arch.height, m->arch.width, fet__model_channels(m)));
 }
 
-static fet_status begin(fet__mabn_step *s, fet__build *b, fet__model *m, bool train)
+fet__node *fet__mabn_labels(fet__mabn_step *s, const fet__mabn *a, int count)
+{
+    return a->squared ? fet__input(s->graph, "targets", FET_F32, FET_SHAPE(count, 1))
+                      : fet__input(s->graph, "labels", FET_I32, FET_SHAPE(count));
+}
+
+fet_status fet__mabn_begin(fet__mabn_step *s, fet__build *b, fet__model *m, bool train)
 {
     memset(s, 0, sizeof *s);
     *b = (fet__build){.store = m->store, .train = train, .dtype = FET_F32, .seed = m->seed};
@@ -21,13 +27,13 @@ static fet_status begin(fet__mabn_step *s, fet__build *b, fet__model *m, bool tr
     return FET_OK;
 }
 
-static void show(fet__mabn_step *s, const char *name, fet__node *x)
+void fet__mabn_show(fet__mabn_step *s, const char *name, fet__node *x)
 {
     if (x)
         fet__output(s->graph, name, x);
 }
 
-static fet_status finish(fet__mabn_step *s, int64_t memory, const char *finite)
+fet_status fet__mabn_finish(fet__mabn_step *s, int64_t memory, const char *finite)
 {
     fet__program_options o = {.memory = memory, .require_finite = finite};
     fet_status st;
@@ -40,6 +46,8 @@ static fet_status finish(fet__mabn_step *s, int64_t memory, const char *finite)
     s->support[0] = fet__program_input(s->program, "support1");
     s->support[1] = fet__program_input(s->program, "support2");
     s->label = fet__program_input(s->program, "labels");
+    s->target = fet__program_input(s->program, "targets");
+    s->keep = fet__program_input(s->program, "keep");
     s->tau = fet__program_input(s->program, "byol.tau");
     s->loss = fet__program_output(s->program, "loss");
     s->main = fet__program_output(s->program, "main");
@@ -57,8 +65,8 @@ void fet__mabn_step_fini(fet__mabn_step *s)
 }
 
 /* Optimiser on `v` by its gradients; what is written must be the store's own memory. */
-static fet_status update(fet__mabn_step *s, fet__params *store, const fet__values *v, fet__node *const *grad,
-                         const fet__optimizer_options *o)
+fet_status fet__mabn_update(fet__mabn_step *s, fet__params *store, const fet__values *v, fet__node *const *grad,
+                            const fet__optimizer_options *o)
 {
     fet_status st = FET_OK;
 
@@ -71,7 +79,7 @@ done:
     return st;
 }
 
-static fet_status own_all(fet__params *store)
+fet_status fet__own_all(fet__params *store)
 {
     fet_status st = FET_OK;
 
@@ -91,30 +99,30 @@ static bool online(const fet__params *store, const fet__param *p)
 fet_status fet__mabn_joint_create(fet__mabn_step *out, fet__mabn *a, int batch, double lambda,
                                   const fet__optimizer_options *o, int64_t memory)
 {
-    fet__episode_options e = {.lambda = lambda};
+    fet__episode_options e = {.lambda = lambda, .squared = a->squared};
     fet__build b;
     fet__node *x, *view[2], *label, **grad;
     fet__values all, next;
     fet__outer outer;
     fet_status st;
 
-    FET_TRY(begin(out, &b, a->m, true));
+    FET_TRY(fet__mabn_begin(out, &b, a->m, true));
     a->net.joint = true;
     fet__byol_begin(&a->net, &b);
-    x = pictures(out, a->m, "images", batch);
-    view[0] = pictures(out, a->m, "view1", batch);
-    view[1] = pictures(out, a->m, "view2", batch);
-    label = fet__input(out->graph, "labels", FET_I32, FET_SHAPE(batch));
+    x = fet__mabn_pictures(out, a->m, "images", batch);
+    view[0] = fet__mabn_pictures(out, a->m, "view1", batch);
+    view[1] = fet__mabn_pictures(out, a->m, "view2", batch);
+    label = fet__mabn_labels(out, a, batch);
     FET_TRY(fet__values_of(&all, &b, lambda != 0 ? online : fet__mabn_of_model)); /* NOLINT: exactly none */
     FET_TRY(fet__outer_build(&outer, &a->net, &b, x, view, label, &e));
-    show(out, "loss", outer.loss);
-    show(out, "main", outer.main);
-    show(out, "byol", outer.byol);
+    fet__mabn_show(out, "loss", outer.loss);
+    fet__mabn_show(out, "main", outer.main);
+    fet__mabn_show(out, "byol", outer.byol);
     FET_TRY(fet__values_descend(&next, &all, out->graph, outer.loss, 1, &grad));
-    FET_TRY(own_all(a->m->store));
-    FET_TRY(update(out, a->m->store, &all, grad, o));
+    FET_TRY(fet__own_all(a->m->store));
+    FET_TRY(fet__mabn_update(out, a->m->store, &all, grad, o));
     fet__byol_follow(out->graph, a->m->store, fet__input(out->graph, "byol.tau", FET_F32, fet__shape_scalar()));
-    st = finish(out, memory, "loss");
+    st = fet__mabn_finish(out, memory, "loss");
 done:
     a->net.joint = false;
     return st;
@@ -128,23 +136,23 @@ fet_status fet__mabn_meta_create(fet__mabn_step *out, fet__mabn *a, int support,
     fet__build b;
     fet_status st;
 
-    FET_TRY(begin(out, &b, a->m, false));
+    FET_TRY(fet__mabn_begin(out, &b, a->m, false));
     fet__byol_begin(&a->net, &b);
-    in.support[0] = pictures(out, a->m, "support1", support);
-    in.support[1] = pictures(out, a->m, "support2", support);
-    in.query = pictures(out, a->m, "images", query);
-    in.query_view[0] = pictures(out, a->m, "view1", query);
-    in.query_view[1] = pictures(out, a->m, "view2", query);
-    in.label = fet__input(out->graph, "labels", FET_I32, FET_SHAPE(query));
+    in.support[0] = fet__mabn_pictures(out, a->m, "support1", support);
+    in.support[1] = fet__mabn_pictures(out, a->m, "support2", support);
+    in.query = fet__mabn_pictures(out, a->m, "images", query);
+    in.query_view[0] = fet__mabn_pictures(out, a->m, "view1", query);
+    in.query_view[1] = fet__mabn_pictures(out, a->m, "view2", query);
+    in.label = fet__mabn_labels(out, a, query);
     FET_TRY(fet__episode_build(&e, &a->net, &b, &in, eo));
-    show(out, "loss", e.outer.loss);
-    show(out, "main", e.outer.main);
-    show(out, "byol", e.outer.byol);
-    show(out, "inner", e.inner_loss[0]);
-    FET_TRY(own_all(a->m->store));
-    FET_TRY(update(out, a->m->store, &e.start, e.grad, o));
+    fet__mabn_show(out, "loss", e.outer.loss);
+    fet__mabn_show(out, "main", e.outer.main);
+    fet__mabn_show(out, "byol", e.outer.byol);
+    fet__mabn_show(out, "inner", e.inner_loss[0]);
+    FET_TRY(fet__own_all(a->m->store));
+    FET_TRY(fet__mabn_update(out, a->m->store, &e.start, e.grad, o));
     fet__byol_follow(out->graph, a->m->store, fet__input(out->graph, "byol.tau", FET_F32, fet__shape_scalar()));
-    st = finish(out, memory, "loss");
+    st = fet__mabn_finish(out, memory, "loss");
 done:
     return st;
 }
@@ -157,25 +165,25 @@ fet_status fet__mabn_adapt_create(fet__mabn_step *out, fet__mabn *a, int support
     fet__build b;
     fet_status st;
 
-    FET_TRY(begin(out, &b, a->m, false));
+    FET_TRY(fet__mabn_begin(out, &b, a->m, false));
     fet__byol_begin(&a->net, &b);
-    view[0] = pictures(out, a->m, "support1", support);
-    view[1] = pictures(out, a->m, "support2", support);
+    view[0] = fet__mabn_pictures(out, a->m, "support1", support);
+    view[1] = fet__mabn_pictures(out, a->m, "support2", support);
     FET_TRY(fet__episode_adapt(&e, &a->net, &b, view, eo));
-    show(out, "inner", e.inner_loss[0]);
+    fet__mabn_show(out, "inner", e.inner_loss[0]);
     for (int i = 0; i < e.start.count; i++) {
         FET_TRY(fet__param_own(e.start.param[i]));
         fet__assign(out->graph, e.start.node[i], e.adapted.node[i]);
         out->adapting += fet__shape_count(&e.start.param[i]->shape);
     }
-    st = finish(out, memory, "inner");
+    st = fet__mabn_finish(out, memory, "inner");
 done:
     return st;
 }
 
 /* ---- rivals --------------------------------------------------------------------------------------------------------- */
 
-static fet__norm_mode adopt(void *user, const fet__build *b, const char *name)
+fet__norm_mode fet__norm_mode_given(void *user, const fet__build *b, const char *name)
 {
     (void)b;
     (void)name;
@@ -189,15 +197,15 @@ fet_status fet__mabn_stats_create(fet__mabn_step *out, fet__model *m, int count,
     fet__build b;
     fet_status st;
 
-    FET_TRY(begin(out, &b, m, false));
-    b.norm_mode = adopt;
+    FET_TRY(fet__mabn_begin(out, &b, m, false));
+    b.norm_mode = fet__norm_mode_given;
     b.norm_mode_user = &mode;
     b.norm_prior = prior;
-    x = pictures(out, m, "images", count);
-    FET_TRY(own_all(m->store));
+    x = fet__mabn_pictures(out, m, "images", count);
+    FET_TRY(fet__own_all(m->store));
     FET_TRY(fet__model_build(m, &b, x, &feature, &logits));
-    show(out, "loss", fet__sum_all(out->graph, feature));
-    st = finish(out, memory, "loss");
+    fet__mabn_show(out, "loss", fet__sum_all(out->graph, feature));
+    st = fet__mabn_finish(out, memory, "loss");
 done:
     return st;
 }
@@ -216,21 +224,21 @@ fet_status fet__mabn_tent_create(fet__mabn_step *out, fet__model *m, int count, 
     fet__build b;
     fet_status st;
 
-    FET_TRY(begin(out, &b, m, false));
-    b.norm_mode = adopt;
+    FET_TRY(fet__mabn_begin(out, &b, m, false));
+    b.norm_mode = fet__norm_mode_given;
     b.norm_mode_user = &mode;
-    x = pictures(out, m, "images", count);
+    x = fet__mabn_pictures(out, m, "images", count);
     FET_TRY(fet__values_of(&phi, &b, affine_of_model));
     if (phi.count == 0)
         return FET_FAIL(FET_E_ARG, "the model has no batch norm with running statistics: there is nothing to adapt");
     FET_TRY(fet__model_build(m, &b, x, &feature, &logits));
     if (!logits)
         return FET_FAIL(FET_E_ARG, "the model has no head, so that its entropy is not defined");
-    show(out, "logits", logits);
-    show(out, "loss", loss = fet__mean_entropy(out->graph, logits));
+    fet__mabn_show(out, "logits", logits);
+    fet__mabn_show(out, "loss", loss = fet__mean_entropy(out->graph, logits));
     FET_TRY(fet__values_descend(&next, &phi, out->graph, loss, 1, &grad));
-    FET_TRY(update(out, m->store, &phi, grad, o));
-    st = finish(out, memory, "loss");
+    FET_TRY(fet__mabn_update(out, m->store, &phi, grad, o));
+    st = fet__mabn_finish(out, memory, "loss");
 done:
     return st;
 }

@@ -80,7 +80,7 @@ static fet_status build(fet__step *s, fet__model *m, const fet__step_options *o)
     b.g = s->graph;
     if (o->train)
         b.step = fet__input(s->graph, "step", FET_I32, fet__shape_scalar());
-    images = fet__input(s->graph, "images", FET_F32, FET_SHAPE(o->batch, m->arch.height, m->arch.width, 3));
+    images = fet__input(s->graph, "images", FET_F32, FET_SHAPE(o->batch, m->arch.height, m->arch.width, fet__model_channels(m)));
     labels = fet__input(s->graph, "labels", FET_I32, FET_SHAPE(o->batch));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
     fet__output(s->graph, "features", features);
@@ -150,7 +150,7 @@ static fet_status bind_parts(fet__step *s, const fet__model *m)
     p->part_loss = s->loss;
     p->part_logits = s->logits;
     p->part_features = s->features;
-    p->image_values = (int64_t)m->arch.height * m->arch.width * 3;
+    p->image_values = (int64_t)m->arch.height * m->arch.width * fet__model_channels(m);
     p->classes = m->arch.classes;
     p->feature_values = m->arch.feature_size;
     FET_TRY(FET_NEW(p->images, s->batch * p->image_values));
@@ -245,9 +245,9 @@ fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_optio
     memset(out, 0, sizeof *out);
     if (o->batch < 1)
         return FET_FAIL(FET_E_ARG, "batch %d is below 1", o->batch);
-    if (fet__arch_channels(&m->arch) != 3)
+    if (fet__model_channels(m) != 3 && !o->bands)
         return FET_FAIL(FET_E_ARG, "the model takes images of %d channels, and pictures have 3",
-                        fet__arch_channels(&m->arch));
+                        fet__model_channels(m));
     FET_TRY(create_program(out, m, o));
     part.batch = part_of(out, o);
     if (part.batch < o->batch) {

@@ -69,6 +69,7 @@ typedef struct fet__step_options {
     const fet__optimizer_options *optimizer; /* NULL: evaluation */
     int64_t memory;
     bool check_finite, reference;
+    bool bands; /* images of any number of channels, which the caller reads; else pictures have 3 */
     uint64_t seed;
 } fet__step_options;
 /* Inputs: "images" [B,H,W,3], "labels" i32 [B], with `mix` "labels2" i32 [B] and "own" [B] (share of the first label), "step" i32

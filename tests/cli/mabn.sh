@@ -32,11 +32,23 @@ sleep 0.2
 kill -TERM $!
 wait $!
 if [ ! -s stopped/model.safetensors ]; then
-    # shellcheck disable=SC2086
-    run 0 meta --model none $small $rates --holdout sketch --epochs 1 --episodes 4 --out stopped --resume
+    run 0 meta --out stopped --resume --quiet
 fi
 for file in model branch; do
     cmp -s whole/$file.safetensors stopped/$file.safetensors || complain "$file differs after stop and resume"
+done
+
+# Killed at any moment, the same; what is asked for besides the run's own options is told.
+for pause in 0.15 0.4 0.7; do
+    # shellcheck disable=SC2086
+    "$FETTLE" meta --model none $small $rates --holdout sketch --epochs 1 --episodes 4 --out "killed$pause" >out 2>err &
+    sleep $pause
+    kill -KILL $! 2>/dev/null
+    wait $! 2>/dev/null
+    [ -f "killed$pause/run.json" ] && [ ! -f "killed$pause/model.safetensors" ] || continue
+    run 0 meta --out "killed$pause" --resume --lr 0.5
+    says "lr is left aside"
+    cmp -s whole/model.safetensors "killed$pause/model.safetensors" || complain "the model differs after SIGKILL and resume"
 done
 
 # A new site without labels.
@@ -79,7 +91,7 @@ run 2 adapt --model whole --images sites/sketch/train/disc --out x.safetensors -
 says "statistics alone"
 run 2 adapt --model whole --out x.safetensors
 run 2 adapt --model whole/model.safetensors --images sites/sketch/train/disc --out x.safetensors
-says "RUN of"
+says "needs a RUN"
 run 2 meta --model none --data sites --arch vit:dim=16,depth=1,heads=2,patch=8,img=32 --out none_at_all
 says "no batch norm"
 # shellcheck disable=SC2086
