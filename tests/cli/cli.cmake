@@ -23,7 +23,7 @@ cli_script(rivals 300)
 cli_script(modules 300)
 cli_script(bench 600)
 cli_script(quadranet 300 ${PROJECT_SOURCE_DIR}/recipes)
-cli_script(example 120 $<TARGET_FILE:tune_merge_predict>)
+cli_script(example 120 $<TARGET_FILE:tune_merge_predict> $<TARGET_FILE:xor_neuron>)
 
 fettle_test(cli_killed SOURCES ${cli_here}/test_cli_killed.c TIMEOUT 600)
 target_compile_definitions(test_cli_killed PRIVATE FETTLE_PROGRAM="$<TARGET_FILE:fettle>")
