@@ -3,19 +3,21 @@
 
 #include <string.h>
 
-static const flag flags_synth[] = {
-    {"out", "DIR", "the operand", "folder to write; must not exist", false},
-    {"kind", "shapes|reid", "shapes", "labelled shapes, or figures seen by several cameras for `fettle reid`", false},
-    {"classes", "N", "5", "shapes", false},
-    {"domains", "N", "2", "visual domains, a folder each", false},
-    {"per-class", "N", "60", "training images of a class in a domain", false},
-    {"val-per-class", "N", "20", "validation images of a class in a domain", false},
-    {"size", "N", "32", "pixels of a side; reid: of the width", false},
-    {"first-class", "N", "0", "begin with this shape, so that two tasks differ", false},
-    {"identities", "N", "40", "reid: of each of two domains, half for training", false},
-    {"cameras", "N", "4", "reid: of each domain", false},
-    {"per-camera", "N", "3", "reid: images of an identity by a camera", false},
-    FLAG_END};
+enum { SYNTH_DOMAINS = 4 };
+
+static const flag flags_synth[] = {{"out", "DIR", "the operand", "folder to write; must not exist", false},
+                                   {"kind", "shapes|domains|reid", "shapes",
+                                    "shapes; in all domains, for `fettle meta`; figures, for `fettle reid`", false},
+                                   {"classes", "N", "5", "shapes", false},
+                                   {"domains", "N", "2; kind domains: 4", "visual domains, a folder each", false},
+                                   {"per-class", "N", "60", "training images of a class in a domain", false},
+                                   {"val-per-class", "N", "20", "validation images of a class in a domain", false},
+                                   {"size", "N", "32", "pixels of a side; reid: of the width", false},
+                                   {"first-class", "N", "0", "begin with this shape, so that two tasks differ", false},
+                                   {"identities", "N", "40", "reid: of each of two domains, half for training", false},
+                                   {"cameras", "N", "4", "reid: of each domain", false},
+                                   {"per-camera", "N", "3", "reid: images of an identity by a camera", false},
+                                   FLAG_END};
 static const flag flags_set[] = {{"data", "DATA", "the operand", "data set", true}, FLAG_END};
 static const flag flags_stats[] = {{"size", "N", "64", "images are resized to this size first", false}, FLAG_END};
 
@@ -92,10 +94,13 @@ static int run_synth(args *a)
         return EXIT_USAGE;
     if (kind && strcmp(kind, "reid") == 0)
         return run_synth_reid(a, out);
-    if (kind && strcmp(kind, "shapes") != 0)
-        return usage_error(a, "--kind '%s' is neither shapes nor reid", shown(kind));
+    if (kind && strcmp(kind, "domains") == 0)
+        o.domains = SYNTH_DOMAINS;
+    else if (kind && strcmp(kind, "shapes") != 0)
+        return usage_error(a, "--kind '%s' is none of shapes, domains, reid", shown(kind));
     if (!only_flags_of(a, false) || !small_int(a, "classes", 2, 10, &o.classes) ||
-        !small_int(a, "domains", 1, 4, &o.domains) || !small_int(a, "per-class", 1, 1000000, &o.per_class) ||
+        (args_text(a, "domains") && !small_int(a, "domains", 1, SYNTH_DOMAINS, &o.domains)) ||
+        !small_int(a, "per-class", 1, 1000000, &o.per_class) ||
         !small_int(a, "val-per-class", 1, 1000000, &o.val_per_class) || !small_int(a, "size", 8, 4096, &o.size) ||
         !small_int(a, "first-class", 0, 9, &o.first_class))
         return EXIT_USAGE;

@@ -15,8 +15,10 @@ run 0 data synth --kind reid --out again --identities 12 --size 16 --seed 3 --th
 diff -r syn again >/dev/null || complain "the same seed gives other pictures"
 run 0 data synth --kind reid --out other --identities 12 --size 16 --seed 4
 cmp -s syn/target/train/00000/c1_000.png other/target/train/00000/c1_000.png && complain "another seed gives the same picture"
+run 0 data synth --kind domains --out sites --classes 2 --per-class 2 --val-per-class 1 --size 16 --json
+same "images of four domains" "$(value images)" 24
 run 2 data synth --kind figures --out x
-says "neither shapes nor reid"
+says "none of shapes, domains, reid"
 run 2 data synth --kind reid --classes 3 --out x
 says "--classes belongs to --kind shapes"
 
