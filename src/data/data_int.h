@@ -151,6 +151,14 @@ typedef struct fet__reid_format {
 extern const fet__reid_format fet__reid_formats[]; /* ended by name NULL */
 const fet__reid_format *fet__reid_format_find(const char *name);
 fet_status fet__reid_plain(fet__reid_listing *l);
+/* What the readers do with a file's name (market1501, dukemtmc, personx, veri, vehiclex: into the training role) and with a list's text (msmt17,
+ * vehicleid: into query and gallery), and with the text of a CSV file whose path is l->root: for tests that have no disk. */
+fet_status fet__reid_take_name(fet__reid_listing *l, const char *format, const char *name);
+fet_status fet__reid_take_list(fet__reid_listing *l, const char *format, const char *text, size_t size);
+fet_status fet__reid_take_csv(fet__reid_listing *l, const char *text, size_t size);
+/* The camera in a plain set's file name; false where it does not begin with one. */
+#define FET__REID_CAMERA 256
+bool fet__reid_plain_camera(char out[FET__REID_CAMERA], const char *name);
 
 /* ---- synth.c --------------------------------------------------------------------------------------------------- */
 /* Where synthetic data is to go, which must not exist, and the folder beside it in which it is drawn before it gets that name. Caller

@@ -79,22 +79,30 @@ static fet_status place(fet__reid_listing *l, fet__reid_image *im, const char *f
     return FET_OK;
 }
 
+/* A file that lies directly in one of the set's folders; one that is no .jpg is passed over. */
+static fet_status take_name(fet__reid_listing *l, fet__reid_role role, const char *folder, const rule *r,
+                            const char *name)
+{
+    fet__reid_image im;
+    bool junk;
+    fet_status st = FET_OK;
+    if (!is_jpg(name))
+        return FET_OK;
+    FET_TRY(place(l, &im, folder, name));
+    FET_TRY(read_name(&im, r, name, &junk));
+    if (!junk)
+        st = fet__reid_add(l, role, &im);
+done:
+    return st;
+}
+
 static fet_status list_folder(fet__reid_listing *l, fet__reid_role role, const char *folder, const rule *r)
 {
     char **names = NULL, *path = fet__path_join(l->root, folder);
     int count = 0;
     fet_status st = path ? fet__list_folder(&names, &count, path) : FET_E_NOMEM;
-    for (int i = 0; i < count && st == FET_OK; i++) {
-        fet__reid_image im;
-        bool junk;
-        if (!is_jpg(names[i]))
-            continue;
-        FET_TRY(place(l, &im, folder, names[i]));
-        FET_TRY(read_name(&im, r, names[i], &junk));
-        if (!junk)
-            FET_TRY(fet__reid_add(l, role, &im));
-    }
-done:
+    for (int i = 0; i < count && st == FET_OK; i++)
+        st = take_name(l, role, folder, r, names[i]);
     fet__names_free(names, count);
     fet__free(path);
     return st;
@@ -198,34 +206,42 @@ static fet_status split_line(char *line, const char *list, int64_t number, const
     return FET_OK;
 }
 
-static fet_status read_list(fet__reid_listing *l, const char *list, line_fn *fn, void *user)
+static fet_status read_lines(fet__reid_listing *l, const char *data, size_t size, const char *list, line_fn *fn,
+                             void *user)
 {
-    char *path = fet__path_join(l->root, list), line[LINE_MOST];
-    fet__map map = {0};
-    fet_status st = path ? fet__map_open(&map, path) : FET_E_NOMEM;
+    char line[LINE_MOST];
+    fet_status st = FET_OK;
     size_t at = 0;
-    if (st == FET_OK && map.size > LIST_MOST)
-        st = FET_FAIL(FET_E_DATA, "%s: larger than %d MiB", fet__show(path), LIST_MOST >> 20);
-    for (int64_t number = 1; st == FET_OK && at < map.size; number++) {
-        const char *text = (const char *)map.data + at, *end = memchr(text, '\n', map.size - at), *name;
-        size_t length = end ? (size_t)(end - text) : map.size - at;
+    for (int64_t number = 1; at < size; number++) {
+        const char *text = data + at, *end = memchr(text, '\n', size - at), *name;
+        size_t length = end ? (size_t)(end - text) : size - at;
         int64_t id;
         at += length + 1;
         if (length && text[length - 1] == '\r')
             length--;
         if (length == 0)
             continue;
-        if (length >= sizeof line || memchr(text, 0, length)) {
-            st = FET_FAIL(FET_E_DATA, "%s: line %lld is longer than %d bytes or no text", fet__show(path),
-                          (long long)number, LINE_MOST);
-            break;
-        }
+        if (length >= sizeof line || memchr(text, 0, length))
+            return FET_FAIL(FET_E_DATA, "%s: line %lld is longer than %d bytes or no text", fet__show(list),
+                            (long long)number, LINE_MOST);
         memcpy(line, text, length);
         line[length] = 0;
-        FET_TRY(split_line(line, path, number, &name, &id));
+        FET_TRY(split_line(line, list, number, &name, &id));
         FET_TRY(fn(l, user, name, id));
     }
 done:
+    return st;
+}
+
+static fet_status read_list(fet__reid_listing *l, const char *list, line_fn *fn, void *user)
+{
+    char *path = fet__path_join(l->root, list);
+    fet__map map = {0};
+    fet_status st = path ? fet__map_open(&map, path) : FET_E_NOMEM;
+    if (st == FET_OK && map.size > LIST_MOST)
+        st = FET_FAIL(FET_E_DATA, "%s: larger than %d MiB", fet__show(path), LIST_MOST >> 20);
+    if (st == FET_OK)
+        st = read_lines(l, (const char *)map.data, map.size, path, fn, user);
     if (map.data)
         fet__map_close(&map);
     fet__free(path);
@@ -309,7 +325,8 @@ static fet_status draw_gallery(fet__reid_listing *l)
     fet__rng r = {.seed = l->options->seed, .stream = fet__hash32("vehicleid.gallery")};
     fet_status st = FET_OK;
     memset(&l->list[FET__REID_QUERY], 0, sizeof all);
-    qsort(all.images, (size_t)all.count, sizeof *all.images, by_id_and_path);
+    if (all.count)
+        qsort(all.images, (size_t)all.count, sizeof *all.images, by_id_and_path);
     for (int first = 0, end; first < all.count && st == FET_OK; first = end) {
         for (end = first; end < all.count && all.images[end].id == all.images[first].id; end++)
             ;
@@ -336,6 +353,33 @@ static fet_status list_vehicleid(fet__reid_listing *l)
     FET_TRY(draw_gallery(l));
 done:
     return st;
+}
+
+/* ---- the same without a disk -------------------------------------------------------------------------------------- */
+
+fet_status fet__reid_take_name(fet__reid_listing *l, const char *format, const char *name)
+{
+    static const struct {
+        const char *format;
+        const rule *rule;
+    } rules[] = {
+        {"market1501", &market}, {"dukemtmc", &duke}, {"personx", &personx}, {"veri", &veri}, {"vehiclex", &vehiclex}};
+    for (size_t i = 0; i < FET_COUNT(rules); i++)
+        if (strcmp(rules[i].format, format) == 0)
+            return take_name(l, FET__REID_TRAIN, "folder", rules[i].rule, name);
+    return FET_FAIL(FET_E_BUG, "format '%s' has no rule for names", fet__show(format));
+}
+
+fet_status fet__reid_take_list(fet__reid_listing *l, const char *format, const char *text, size_t size)
+{
+    struct msmt msmt = {FET__REID_QUERY, "test"};
+    int32_t images = 0;
+    struct vehicleid vehicle = {FET__REID_QUERY, &images};
+    fet_status st;
+    if (strcmp(format, "msmt17") == 0)
+        return read_lines(l, text, size, "list", msmt_line, &msmt);
+    st = read_lines(l, text, size, "list", vehicleid_line, &vehicle);
+    return st == FET_OK ? draw_gallery(l) : st;
 }
 
 const fet__reid_format fet__reid_formats[] = {{"market1501", "bounding_box_train", fits_market, list_market},

@@ -43,18 +43,25 @@ static fet_status keep(plain *p, const char *path, const char *rel, const char *
 
 /* ---- folders ----------------------------------------------------------------------------------------------------- */
 
-/* The camera is what stands before the first '_' or the extension. */
-static fet_status keep_file(plain *p, const char *folder, const char *id, const char *name, int role)
+/* It is what stands before the first '_' or the extension. */
+bool fet__reid_plain_camera(char out[FET__REID_CAMERA], const char *name)
 {
     size_t length = strcspn(name, "_.");
-    char *path = fet__arena_format(p->l->arena, "%s/%s/%s", folder, id, name), camera[256];
+    if (length == 0 || length >= FET__REID_CAMERA)
+        return false;
+    memcpy(out, name, length);
+    out[length] = 0;
+    return true;
+}
+
+static fet_status keep_file(plain *p, const char *folder, const char *id, const char *name, int role)
+{
+    char *path = fet__arena_format(p->l->arena, "%s/%s/%s", folder, id, name), camera[FET__REID_CAMERA];
     if (!path)
         return FET_E_NOMEM;
-    if (length == 0 || length >= sizeof camera)
+    if (!fet__reid_plain_camera(camera, name))
         return FET_FAIL(FET_E_DATA, "%s: the name does not begin with a camera (CAMERA.jpg or CAMERA_anything.jpg)",
                         fet__show(path));
-    memcpy(camera, name, length);
-    camera[length] = 0;
     return keep(p, path, path + strlen(p->l->root) + 1, id, camera, role);
 }
 
@@ -132,7 +139,7 @@ static fet_status csv_row(void *user, int64_t line, const char *const *value)
     return keep(p, path, path + (absolute ? 0 : strlen(p->folder)), value[ID], value[CAMERA], role);
 }
 
-static fet_status list_csv(plain *p)
+static fet_status read_csv(plain *p, const char *text, size_t size)
 {
     static const fet__csv_column columns[COLUMNS] = {[PATH] = {"path", FET__CSV_PATH, true, false},
                                                      [ID] = {"id", FET__CSV_LABEL, true, false},
@@ -140,18 +147,23 @@ static fet_status list_csv(plain *p)
                                                      [SPLIT] = {"split", FET__CSV_LABEL, false, true}};
     const char *path = p->l->root, *slash = strrchr(path, '/');
     char *folder = fet__strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
-    fet__map map;
     fet_status st;
     if (!folder)
         return FET_E_NOMEM;
     p->folder = folder;
-    st = fet__map_open(&map, path);
+    st = fet__csv_read(text, size, path, columns, COLUMNS, "path,id,camera[,split]", csv_row, p);
+    fet__free(folder);
+    return st;
+}
+
+static fet_status list_csv(plain *p)
+{
+    fet__map map;
+    fet_status st = fet__map_open(&map, p->l->root);
     if (st == FET_OK) {
-        st = fet__csv_read((const char *)map.data, map.size, path, columns, COLUMNS, "path,id,camera[,split]", csv_row,
-                           p);
+        st = read_csv(p, (const char *)map.data, map.size);
         fet__map_close(&map);
     }
-    fet__free(folder);
     return st;
 }
 
@@ -210,6 +222,13 @@ done:
     return st;
 }
 
+static void fini(plain *p)
+{
+    fet__nameset_fini(&p->ids);
+    fet__nameset_fini(&p->cameras);
+    fet__free(p->items);
+}
+
 fet_status fet__reid_plain(fet__reid_listing *l)
 {
     plain p = {.l = l};
@@ -219,8 +238,16 @@ fet_status fet__reid_plain(fet__reid_listing *l)
     if (st == FET_OK && p.ignored)
         fet__note("%s: %lld files are no images by their names and were passed over", fet__show(l->root),
                   (long long)p.ignored);
-    fet__nameset_fini(&p.ids);
-    fet__nameset_fini(&p.cameras);
-    fet__free(p.items);
+    fini(&p);
+    return st;
+}
+
+fet_status fet__reid_take_csv(fet__reid_listing *l, const char *text, size_t size)
+{
+    plain p = {.l = l};
+    fet_status st = read_csv(&p, text, size);
+    if (st == FET_OK)
+        st = hand_over(&p);
+    fini(&p);
     return st;
 }
