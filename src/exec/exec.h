@@ -12,6 +12,7 @@ typedef struct fet__program fet__program;
 
 typedef struct fet__program_options {
     int64_t memory;    /* budget in bytes for arena, scratch and packed copies; 0: fet__free_memory() at creation */
+    bool whole;        /* the budget is for all that the process takes: weights, states and the program itself, too */
     bool reference;    /* reference kernels only, no fusion: the oracle */
     bool check_finite; /* look at every node after it ran; the first one that is not finite is named */
     const char *require_finite; /* output name that must be finite before assigns (e.g. "loss"); NULL none */
@@ -24,9 +25,12 @@ typedef struct fet__program_info {
     int64_t total_bytes;  /* arena + packed + once */
     int64_t floor_bytes;  /* fullest step */
     int64_t weight_bytes; /* parameters and states that the graph reads or writes */
-    double flops;         /* needed floating-point operations of a run */
+    int64_t
+        process_bytes; /* about what code, libraries, graph and tables take, as measured over the workloads of the bench */
+    double flops;      /* needed floating-point operations of a run */
     double bytes_moved;
-    int steps, nodes;
+    double repeated_flops;      /* besides: of what is computed again because of the budget */
+    int steps, nodes, repeated; /* repeated: steps among them */
 } fet__program_info;
 
 /* Takes over nothing: the graph (optimised in place) and its store must outlive the program. FET_E_NOMEM when the plan does not fit
@@ -43,6 +47,8 @@ const void *fet__program_output(const fet__program *p, const char *name);
 fet_status fet__program_run(fet__program *p);
 /* The plan as text: steps in order with kernel, place, bytes, lifetime; totals. `steps` false: totals only. */
 fet_status fet__program_print(const fet__program *p, fet__text *out, bool steps);
+/* The layers of which something is computed again because of the budget: "blocks.0-7, norm"; nothing where there are none. */
+fet_status fet__program_repeats(const fet__program *p, fet__text *out);
 
 /* Time per kernel and operator since the last reset (seconds, calls), for bench --profile; off by default. */
 void fet__program_profile(fet__program *p, bool on);

@@ -123,7 +123,8 @@ struct fet__program {
     int value_count, step_count, pack_count, assign_count, output_count, input_count;
     int span_count, watch_count, binding_count;
     int order_count, prologue_count, tail;
-    int required; /* output that must be finite, -1 none */
+    int required;     /* output that must be finite, -1 none */
+    int first_repeat; /* nodes from this number on are computed again because of the budget */
     bool made_once, profile;
 };
 
@@ -169,13 +170,23 @@ fet_status fet__once_prepare(fet__program *p);
 fet_status fet__once_refresh(fet__program *p);
 
 /* ---- timeline.c ---- */
-/* The order of the run: several are tried, the one with the smallest arena is kept. */
-fet_status fet__schedule(fet__program *p);
+/* The order of the run: several are tried, the one with the smallest arena is kept. `rank`, by node number, is one more; NULL: none. */
+fet_status fet__schedule(fet__program *p, const int *rank);
 
 /* ---- place.c ---- */
 /* Lifetimes, overlays, scratch and places for the present timeline. Where it cannot get below `limit` (>= 0) bytes nothing is placed
  * and *arena is INT64_MAX. */
 fet_status fet__place_values(fet__program *p, int64_t limit, int64_t *arena, int64_t *floor);
+/* May the step's result lie over root `old` when that dies in it? */
+bool fet__may_lie_over(const fet__program *p, const fet__step *s, int old);
+
+/* ---- program.c ---- */
+fet_status fet__tables_make(fet__program *p, fet__graph *g, const fet__program_options *o, bool pack, const int *rank);
+void fet__tables_drop(fet__program *p);
+
+/* ---- fit_budget.c ---- */
+/* Tables that fit the options' budget; may add copies to the graph. */
+fet_status fet__fit_budget(fet__program *p, fet__graph *g, const fet__program_options *o);
 
 /* ---- run.c ---- */
 fet_status fet__step_run(fet__program *p, fet__step *s);

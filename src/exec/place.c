@@ -51,20 +51,22 @@ static bool reads_in_step(const fet__program *p, const fet__step *s, int old)
     return true;
 }
 
+bool fet__may_lie_over(const fet__program *p, const fet__step *s, int old)
+{
+    const fet__value *v = &p->values[old];
+
+    return s->kind == FET__STEP_KERNEL && !s->once && !p->options.reference && v->region == FET__IN_ARENA &&
+           !v->input && !v->output && !v->once && v->bytes == p->values[s->value].bytes && reads_in_step(p, s, old);
+}
+
 /* The root whose memory the result takes over, or -1. */
 static int overlaid(const fet__program *p, const fet__step *s, int time)
 {
-    if (s->kind != FET__STEP_KERNEL || s->once || p->options.reference)
-        return -1;
     for (int i = 0; i < s->input_count; i++) {
-        int old = s->input[i].value;
-        const fet__value *v = &p->values[old];
+        const fet__value *v = &p->values[s->input[i].value];
 
-        if ((s->kernel->overlay >> i & 1) == 0 || v->region != FET__IN_ARENA || v->span < 0 || v->input || v->output ||
-            v->once)
-            continue;
-        if (v->last == time && v->bytes == p->values[s->value].bytes && reads_in_step(p, s, old))
-            return old;
+        if (v->span >= 0 && v->last == time && fet__may_lie_over(p, s, s->input[i].value))
+            return s->input[i].value;
     }
     return -1;
 }

@@ -1,4 +1,4 @@
-/* The order of a run. Candidates: the graph's own order (creation, late nodes right before their first user) and the greedy one by
+/* The order of a run. Candidates: an order that a budget's choice came with, the graph's own order (creation, late nodes right before their first user) and the greedy one by
  * memory, each as it is and improved. Every candidate that could win is placed for real, and the smallest arena wins (the
  * earlier candidate on a tie), so a clever order is never worse than the plain one. Steps that write the store come after all
  * that may fail. */
@@ -197,10 +197,28 @@ done:
     return st;
 }
 
-static fet_status try_all(fet__program *p, items *t, int64_t *smallest)
+/* An order that was chosen before (fit_budget.c), by node. Snapshots come where their inputs allow. */
+static fet_status try_given(fet__program *p, items *t, const int *rank, int64_t *smallest)
 {
     fet_status st;
 
+    for (int i = 0; i < t->count; i++) {
+        const fet__node *n = p->steps[t->step[i]].node;
+
+        t->rank[i] = n ? rank[n->id] : INT32_MAX;
+    }
+    t->rank[t->count] = INT32_MAX;
+    FET_TRY(try_rank(p, t, false, smallest));
+done:
+    return st;
+}
+
+static fet_status try_all(fet__program *p, items *t, const int *rank, int64_t *smallest)
+{
+    fet_status st;
+
+    if (rank)
+        FET_TRY(try_given(p, t, rank, smallest));
     for (int i = 0; i <= t->count; i++)
         t->rank[i] = i; /* steps were made in the order of fet__graph_order */
     FET_TRY(try_rank(p, t, false, smallest));
@@ -209,7 +227,7 @@ done:
     return st;
 }
 
-fet_status fet__schedule(fet__program *p)
+fet_status fet__schedule(fet__program *p, const int *rank)
 {
     int64_t smallest = -1;
     fet__edges edges = {0};
@@ -220,7 +238,7 @@ fet_status fet__schedule(fet__program *p)
     FET_TRY(fet__assigns_decide(p, &edges));
     FET_TRY(fet__assigns_copy(p));
     FET_TRY(make_items(p, &t, &edges));
-    FET_TRY(try_all(p, &t, &smallest));
+    FET_TRY(try_all(p, &t, rank, &smallest));
     write_timeline(p, &t, t.best);
     FET_TRY(fet__place_values(p, -1, &p->info.arena_bytes, &p->info.floor_bytes));
     FET_TRY(fet__plan_verify(p->spans, p->span_count, p->info.arena_bytes));

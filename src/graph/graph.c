@@ -369,6 +369,11 @@ void fet__assign_again(fet__graph *g, fet__node *target, fet__node *value)
     fet__assign(g, target, value);
 }
 
+int fet__graph_ids(const fet__graph *g)
+{
+    return g->count;
+}
+
 int fet__graph_outputs(const fet__graph *g)
 {
     return g->output.count;

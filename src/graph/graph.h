@@ -159,6 +159,15 @@ fet_status fet__pass_recompute(fet__graph *g);
 fet_status fet__pass_group(fet__graph *g); /* element-wise chains to GROUP nodes */
 /* All of the above in the right order (algebra and merge to a fixed point). */
 fet_status fet__graph_optimize(fet__graph *g, fet__evaluate_fn evaluate, void *user);
+/* An order of runs in which some nodes are computed `again`. from[k]: the run whose value input k is, or looks at in another shape; -1: as
+ * it is. The graph gets the copies; made[i] is what run i computes then. */
+typedef struct fet__run {
+    fet__node *node;
+    bool again;
+    const int *from;
+} fet__run;
+fet_status fet__pass_repeat(fet__graph *g, const fet__run *runs, int count, fet__node **made);
+int fet__graph_ids(const fet__graph *g); /* node numbers are below it */
 
 /* ---- print.c, parse_graph.c --------------------------------------------------------------------------------- */
 /* One line a node: `%12 f32[4,17,48] = linear(%10, $blocks.0.mlp.fc1.weight, $blocks.0.mlp.fc1.bias) {activation=none} @blocks.0.mlp`. */

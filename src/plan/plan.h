@@ -27,4 +27,30 @@ fet_status fet__plan_order(int *order, int n, const int *const *before, const in
 fet_status fet__plan_improve(int *order, int n, const int *const *before, const int *before_count,
                              const int64_t *bytes);
 
+/* ---- repeat.c: computing again instead of keeping ------------------------------------------------------------------ */
+/* A work reads values of works before it and makes one, which lives until its last reader. */
+typedef struct fet__work {
+    int64_t bytes, scratch; /* of the value; 0: it takes no memory here. While the work runs */
+    double cost;            /* of doing it once more; < 0: it may not be done again */
+    int input_count;
+    const int *input; /* numbers of works, each once */
+    uint32_t overlay; /* bit k: the value may lie over that of input k when that dies here */
+    bool kept;        /* the value lives to the end */
+} fet__work;
+typedef struct fet__turn {
+    int work;
+    bool again;       /* not the work's first turn: a copy */
+    const int *input; /* places of what it reads, as many as the work has inputs */
+} fet__turn;
+typedef struct fet__turns {
+    fet__turn *turn; /* in order */
+    int *input;
+    int count, repeated;
+    int64_t peak; /* of the fullest turn */
+} fet__turns;
+/* Works in the order of their numbers, values that need no more than `limit` together where that can be had (see peak), each of them
+ * read as before: by works done again right before they are wanted. `base` is held at every step. */
+fet_status fet__plan_repeat(fet__turns *out, const fet__work *works, int count, int64_t base, int64_t limit);
+void fet__turns_fini(fet__turns *t);
+
 #endif
