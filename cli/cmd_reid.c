@@ -52,6 +52,8 @@ static const flag flags_spcl[] = {
     {"neck-bias", "auto|frozen|trained", "auto", "of the last batch norm; auto: trained with a source (the reference)",
      false},
     {"norms", "domains|shared", "domains", "with a source: own batch norms for each domain, or the same", false},
+    {"bn-group", "N", "16 where it divides the batch, else the batch",
+     "images of a domain whose statistics batch norms take together", false},
     {"pool", "mean|gem", "the model's", "pooling of a residual network", false},
     {"last-stride", "N", "1", "of a residual network's last stage; 0: the model's", false},
     {"labels", "KIND", "self-paced",

@@ -37,12 +37,15 @@ typedef struct fet_reid_options {
     const char *update;    /* "sequential", "mean": of the source's rows in the memory */
     const char *neck_bias; /* "frozen", "trained", "auto": trained with a source, as the reference does */
     const char *norms;     /* "domains": own batch norms for source and target; "shared" */
-    const char *pool;      /* "mean", "gem", NULL: the model's */
-    const char *select;    /* model.safetensors is that of the "last" epoch, or of the "best" evaluation */
-    const char *augment;   /* as in fet_tune_options; "reid": padded crop, flip, random erasing */
-    int last_stride;       /* 1: of a residual network's last stage; 2; 0: the model's */
-    int reference_order;   /* not 0: the source's gradient through target rows that were updated already */
-    double save_every;     /* seconds between saves, besides one at every epoch; 0: 60 */
+    /* Images of a domain whose statistics batch norms take together; 0: 16, as on the reference's accelerators, where that divides the batch, else
+     * the batch. The running ones follow the first group. */
+    int bn_group;
+    const char *pool;    /* "mean", "gem", NULL: the model's */
+    const char *select;  /* model.safetensors is that of the "last" epoch, or of the "best" evaluation */
+    const char *augment; /* as in fet_tune_options; "reid": padded crop, flip, random erasing */
+    int last_stride;     /* 1: of a residual network's last stage; 2; 0: the model's */
+    int reference_order; /* not 0: the source's gradient through target rows that were updated already */
+    double save_every;   /* seconds between saves, besides one at every epoch; 0: 60 */
     uint64_t seed;
     int64_t memory; /* budget in bytes; 0: what is free */
     int check_finite;

@@ -48,6 +48,7 @@ static const entry entries[] = {
     {"update", CHOICE, AT(update), 0, 0, "sequential mean"},
     {"neck-bias", CHOICE, AT(neck_bias), 0, 0, "auto frozen trained"},
     {"norms", CHOICE, AT(norms), 0, 0, "domains shared"},
+    {"bn-group", INT, AT(bn_group), 0, 65536, NULL},
     {"pool", CHOICE, AT(pool), 0, 0, "mean gem"},
     {"select", CHOICE, AT(select), 0, 0, "last best"},
     {"augment", TEXT, AT(augment), 0, 0, NULL},
@@ -237,6 +238,9 @@ fet_status fet__reid_check(const fet_reid_options *o)
                         o->eps_gap, o->eps - o->eps_gap, o->eps + o->eps_gap);
     if (o->k2 > o->k1)
         return FET_FAIL(FET_E_ARG, "k2 %d is above k1 %d", o->k2, o->k1);
+    if (o->bn_group == 1 || (o->bn_group > 0 && o->batch % o->bn_group != 0))
+        return FET_FAIL(FET_E_ARG, "bn-group %d: groups of two images or more that divide the batch of %d", o->bn_group,
+                        o->batch);
     if (o->height < 0 || o->width < 0)
         return FET_FAIL(FET_E_ARG, "an image size of %d x %d", o->height, o->width);
     return FET_OK;

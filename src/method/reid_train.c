@@ -8,6 +8,7 @@
 #define PERSON_WIDTH 128
 #define VEHICLE_SIDE 224
 #define EXTRACT_BATCH 64
+#define DEVICE_BATCH 16 /* of one domain on each of the reference's four accelerators */
 
 typedef struct job {
     fet_reid_options o;
@@ -287,6 +288,7 @@ static fet__spcl_options loop_options(job *j)
                              .momentum = o->momentum,
                              .mean_update = strcmp(o->update, "mean") == 0,
                              .reference_order = o->reference_order,
+                             .norm_group = o->bn_group ? o->bn_group : (o->batch % DEVICE_BATCH ? 0 : DEVICE_BATCH),
                              .select_best = strcmp(o->select, "best") == 0,
                              .augment = &j->augment,
                              .save_seconds = o->save_every,

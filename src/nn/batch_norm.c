@@ -163,27 +163,54 @@ static fet__node *site(fet__build *b, fet__node *y)
     return b->hooks && b->hooks->norm ? b->hooks->norm(b->hooks->user, b, &copy, y) : y;
 }
 
-/* With one set of statistics, under the present prefix. */
+/* By the statistics of each group of images; *mean and *var are those of the first. */
+static fet__node *by_groups(fet__build *b, fet__node *x, int64_t groups, fet__node **mean, fet__node **var)
+{
+    fet__shape all = x->shape;
+    int64_t values = count_over(x, (1u << all.rank) - 1u), c = channels(x);
+    fet__node *y;
+
+    x = fet__reshape(b->g, x, FET_SHAPE(groups, values / groups / c, c));
+    y = by_own(b, x, 1u << 1, mean, var);
+    if (!y)
+        return NULL;
+    *mean = fet__slice(b->g, *mean, 0, 0, 1);
+    *var = fet__slice(b->g, *var, 0, 0, 1);
+    return fet__reshape(b->g, y, all);
+}
+
+static fet__node *by_batch(fet__build *b, fet__node *x, const running *r, bool train)
+{
+    uint32_t axes = (1u << (x->shape.rank - 1)) - 1u;
+    int64_t batch = x->shape.dim[0], groups = b->norm_group > 0 ? batch / b->norm_group : 1;
+    double count = (double)count_over(x, axes) / (double)(groups > 1 ? groups : 1);
+    fet__node *y, *mean = NULL, *var = NULL;
+
+    if (b->norm_group > 0 && groups * b->norm_group != batch)
+        return fet__graph_fail(b->g, FET_E_ARG, "%s: groups of %d images do not divide %lld", b->prefix, b->norm_group,
+                               (long long)batch);
+    y = groups > 1 ? by_groups(b, x, groups, &mean, &var) : by_own(b, x, axes, &mean, &var);
+    if (y && train) {
+        follow(b, r->mean_param, r->mean, mean);
+        follow(b, r->var_param, r->var, fet__scale(b->g, var, count / (count - 1)));
+    }
+    return y;
+}
+
+/* With one set of running statistics, under the present prefix. */
 static fet__node *normalise(fet__build *b, fet__node *x)
 {
     running r = running_of(b, channels(x));
     uint32_t axes = (1u << (x->shape.rank - 1)) - 1u;
     fet__norm_mode mode = mode_of(b, &r);
-    fet__node *y, *mean = NULL, *var = NULL;
-    double count;
+    fet__node *y;
 
-    if (mode == FET__NORM_FROZEN) {
+    if (mode == FET__NORM_FROZEN)
         y = by_running(b, x, &r);
-    } else if (mode == FET__NORM_MIX || mode == FET__NORM_ADOPT) {
+    else if (mode == FET__NORM_MIX || mode == FET__NORM_ADOPT)
         y = by_mixed(b, x, axes, &r, mode == FET__NORM_ADOPT);
-    } else {
-        y = by_own(b, x, axes, &mean, &var);
-        count = (double)count_over(x, axes);
-        if (y && mode == FET__NORM_TRAIN) {
-            follow(b, r.mean_param, r.mean, mean);
-            follow(b, r.var_param, r.var, fet__scale(b->g, var, count / (count - 1)));
-        }
-    }
+    else
+        y = by_batch(b, x, &r, mode == FET__NORM_TRAIN);
     return site(b, affine(b, y, channels(x)));
 }
 

@@ -15,7 +15,7 @@ typedef struct fet__site {
     int64_t in, out;           /* LINEAR: columns and rows of the weight; else the channels in both */
     int part_count;            /* LINEAR whose rows are several layers: 3 for a fused qkv, else 0 */
     const char *part[4];       /* "blocks.3.attn.q", ".k", ".v": equal row blocks, in order */
-    int grid[2];               /* RESIDUAL: rows and columns of the token grid; TOKENS: the same, 0: any number of tokens will do */
+    int grid[2]; /* RESIDUAL: rows and columns of the token grid; TOKENS: the same, 0: any number of tokens will do */
     enum {
         FET__BRANCH_OTHER,
         FET__BRANCH_ATTENTION,
@@ -92,6 +92,8 @@ struct fet__build {
     bool
         norm_domains; /* statistics and affine of two domains (methods/spcl.md 2): in training the batch is [source; target] */
     bool norm_source; /* with it: evaluation takes the source's, not the target's */
+    int norm_group; /* images whose statistics count as a batch's: consecutive ones; must divide the batch (each half of it). 0: all. The running
+                     * ones follow the first group, as they do on several devices (methods/spcl.md 2.2) */
 
     char prefix[256];   /* "blocks.3.mlp" */
     int fresh;          /* > 0: inside fresh_begin/end */

@@ -248,6 +248,7 @@ static fet_status open_step(fet__spcl_run *r)
                                 .momentum = r->o->momentum,
                                 .mean_update = r->o->mean_update,
                                 .reference_order = r->o->reference_order,
+                                .norm_group = r->o->norm_group,
                                 .optimizer = &r->o->optimizer,
                                 .memory = r->s.memory,
                                 .check_finite = r->o->check_finite};

@@ -102,7 +102,7 @@ done:
 
 static fet__node *encode(fet__spcl_step *s, fet__model *m, fet__graph *g, const fet__spcl_step_options *o)
 {
-    fet__build b = {.g = g, .train = true, .dtype = FET_F32};
+    fet__build b = {.g = g, .train = true, .dtype = FET_F32, .norm_group = o->norm_group};
     fet__node *images, *features = NULL, *logits;
 
     b.step = fet__input(g, "step", FET_I32, fet__shape_scalar());

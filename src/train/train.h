@@ -130,6 +130,7 @@ typedef struct fet__spcl_step_options {
     double temperature, momentum;
     bool mean_update;     /* a source row moves once a batch, by the mean of its features; false: by each in turn */
     bool reference_order; /* the source's gradient as the reference takes it */
+    int norm_group;       /* images of one domain whose statistics batch norms take together; 0: all */
     const fet__optimizer_options *optimizer;
     int64_t memory;
     bool check_finite, reference;
@@ -233,6 +234,7 @@ typedef struct fet__spcl_options {
     fet__optimizer_options optimizer;
     double temperature, momentum;
     bool mean_update, reference_order;
+    int norm_group;
     bool select_best; /* model.safetensors is the best evaluation's; false: the last epoch's */
     const fet__augment_plan *augment;
     double save_seconds;

@@ -54,7 +54,7 @@ run 0 reid eval --model uda --data syn/source --domain source --json
 source=$(value map)
 run 0 reid eval --model uda --data syn/source --domain target --json
 [ "$source" != "$(value map)" ] || complain "--domain changes nothing"
-for more in "--update mean" "--reference-order" "--norms shared" "--neck-bias frozen" "--pool gem"; do
+for more in "--update mean" "--reference-order" "--norms shared" "--neck-bias frozen" "--pool gem" "--bn-group 4"; do
     rm -rf one
     # shellcheck disable=SC2086
     run 0 reid train --data syn/target --source syn/source $small --epochs 1 --iters 2 $more --out one
@@ -159,6 +159,12 @@ run 2 reid train --data syn/target --model none --arch $net --k1 8 --k2 9 --out 
 says "k2 9 is above k1 8"
 run 2 reid train --data syn/target $small --labels seelf --out x
 says "none of: self-paced clusters instances supervised"
+for group in 1 3 32; do
+    # shellcheck disable=SC2086
+    run 2 reid train --data syn/target $small --bn-group $group --out x
+    says "bn-group $group: groups of two images or more that divide the batch of 16"
+done
+# shellcheck disable=SC2086
 run 2 reid train --data syn/target $small --temperature 1 --out x
 says "temp"
 run 2 reid train --data syn/target $small --augment mixup --out x

@@ -59,7 +59,7 @@ help_of convert force weights peft model
 help_of list
 help_of "data synth" out classes domains per-class val-per-class size first-class kind identities cameras per-camera
 help_of "reid train" data source format source-format model out resume epochs iters batch instances image lr wd lr-step lr-gamma eval-step select augment \
-    save-every check-finite eps eps-gap k1 k2 min-samples temp momentum update reference-order neck-bias norms pool last-stride labels outliers \
+    save-every check-finite eps eps-gap k1 k2 min-samples temp momentum update reference-order neck-bias norms bn-group pool last-stride labels outliers \
     arch mean std interpolation $decoding
 help_of "reid eval" $model data format test-size rerank domain $decoding
 help_of "reid search" $model gallery top domain $decoding

@@ -175,6 +175,60 @@ static void domains(void **state)
     end(&f);
 }
 
+/* Two groups of two rows, -1 1 and 3 5: each is -1 1 by its own statistics, and the running ones follow the first. */
+static void groups(void **state)
+{
+    fixture f;
+    const float *y;
+
+    (void)state;
+    begin(&f, FET__NORM_TRAIN);
+    f.b.train = true;
+    f.b.norm_group = 2;
+    y = run(&f, fet__nn_batch_norm(&f.b, "bn", rows_input(&f)), rows, sizeof rows);
+    for (int i = 0; i < 4; i++)
+        assert_true(near(y[2 * i], (i % 2 ? 1 : -1) / sqrt(1 + 1e-5)));
+    assert_true(near(data_of(&f, "bn.running_mean")[0], 0));
+    assert_true(near(data_of(&f, "bn.running_var")[0], 0.9 + 0.1 * 2)); /* unbiased */
+    next_graph(&f);
+    f.b.norm_domains = true; /* a group each: as without groups */
+    y = run(&f, fet__nn_batch_norm(&f.b, "bn", rows_input(&f)), rows, sizeof rows);
+    assert_true(near(y[0], -1 / sqrt(1 + 1e-5)) && near(y[4], -1 / sqrt(1 + 1e-5)));
+    assert_true(near(data_of(&f, "bn.BN_T.running_mean")[0], 0.4));
+    end(&f);
+}
+
+/* The gradient goes through each group's own statistics: that of a row's own output, weighted, sums to nothing in each group. */
+static void groups_gradient(void **state)
+{
+    static const float x[16] = {-1, 10, 1, 12, 3, 9, 5, 10, 2, 1, 4, 4, 7, 8, 0, 3};
+    fixture f;
+    fet__node *in, *y, *weight, *grad;
+    const float *d;
+
+    (void)state;
+    begin(&f, FET__NORM_BATCH);
+    f.b.train = true;
+    f.b.norm_group = 4;
+    in = fet__input(f.b.g, "x", FET_F32, FET_SHAPE(8, 2));
+    y = fet__nn_batch_norm(&f.b, "bn", in);
+    weight = fet__reshape(f.b.g, fet__iota(f.b.g, FET_F32, 16), FET_SHAPE(8, 2));
+    assert_ok(fet__gradient(f.b.g, fet__sum_all(f.b.g, fet__mul(f.b.g, fet__mul(f.b.g, y, y), weight)), &in, 1, false,
+                            &grad));
+    d = run(&f, grad, x, sizeof x);
+    for (int c = 0; c < 2; c++)
+        for (int g = 0; g < 2; g++) {
+            double sum = 0, along = 0, size = 0;
+            for (int i = 4 * g; i < 4 * g + 4; i++) {
+                sum += (double)d[2 * i + c];
+                along += (double)d[2 * i + c] * (double)x[2 * i + c];
+                size += fabs((double)d[2 * i + c]);
+            }
+            assert_true(size > 0.1 && fabs(sum) < 1e-4 && fabs(along) < 1e-3);
+        }
+    end(&f);
+}
+
 static void refusals(void **state)
 {
     fixture f;
@@ -189,6 +243,13 @@ static void refusals(void **state)
     f.b.norm_domains = f.b.train = true;
     assert_null(fet__nn_batch_norm(&f.b, "bn", fet__input(f.b.g, "x", FET_F32, FET_SHAPE(3, 2))));
     assert_refused(fet__graph_status(f.b.g), FET_E_ARG, "split the batch in halves, and 3 is odd");
+    end(&f);
+
+    begin(&f, FET__NORM_TRAIN);
+    f.b.train = true;
+    f.b.norm_group = 2;
+    assert_null(fet__nn_batch_norm(&f.b, "bn", fet__input(f.b.g, "x", FET_F32, FET_SHAPE(3, 2))));
+    assert_refused(fet__graph_status(f.b.g), FET_E_ARG, "groups of 2 images do not divide 3");
     end(&f);
 
     begin(&f, FET__NORM_FROZEN);
@@ -230,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(batch_statistics), cmocka_unit_test(statistics_follow),
                                        cmocka_unit_test(two_passes),       cmocka_unit_test(frozen_statistics),
                                        cmocka_unit_test(domains),          cmocka_unit_test(refusals),
+                                       cmocka_unit_test(groups),           cmocka_unit_test(groups_gradient),
                                        cmocka_unit_test(unit_rows)};
 
     return cmocka_run_group_tests_name("nn_batch_norm", tests, NULL, NULL);
