@@ -1,9 +1,13 @@
 /* fettle meta: train on several known sites so that new ones need a dozen pictures. */
 #include "cli/cli.h"
 
+#include <math.h>
+
 static const flag flags_meta[] = {
     {"data", "SITES", NULL,
-     "known sites: ROOT/DOMAIN/CLASS/IMAGE, ROOT/DOMAIN/{train,val}/CLASS/IMAGE, or a .csv with a column domain",
+     "known sites: ROOT/DOMAIN/CLASS/IMAGE, ROOT/DOMAIN/{train,val}/CLASS/IMAGE, a .csv path,label,domain[,split] "
+     "(target instead of "
+     "label: numbers), or a known set's folder",
      false},
     {"out", "RUN", NULL, "folder to write; must not exist without --resume", false},
     {"resume", NULL, "off", "continue RUN with the options of its first start", false},
@@ -75,12 +79,14 @@ static bool numbers(const args *a, fet_meta_options *o)
 static int print(const args *a, const fet_meta_options *o, const fet_meta_result *r)
 {
     if (a->json)
-        return print_json(json_pack(
-            "{s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:I}", "run", json_text(o->out), "steps",
-            (json_int_t)r->steps, "episodes", (json_int_t)r->episodes, "episodes_skipped", (json_int_t)r->skipped,
-            "joint_loss", number(r->joint_loss), "outer_loss", number(r->outer_loss), "seconds", number(r->seconds),
-            "step_seconds", number(r->step_seconds), "adapting", (json_int_t)r->adapting, "planned_bytes",
-            (json_int_t)r->planned_bytes, "top1", number(r->val.top1), "images", (json_int_t)r->val.images));
+        return print_json(json_pack("{s:o, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:I}",
+                                    "run", json_text(o->out), "steps", (json_int_t)r->steps, "episodes",
+                                    (json_int_t)r->episodes, "episodes_skipped", (json_int_t)r->skipped, "joint_loss",
+                                    number(r->joint_loss), "outer_loss", number(r->outer_loss), "seconds",
+                                    number(r->seconds), "step_seconds", number(r->step_seconds), "adapting",
+                                    (json_int_t)r->adapting, "planned_bytes", (json_int_t)r->planned_bytes, "top1",
+                                    number(r->val.top1), "macro_f1", number(r->val.macro_f1), "r", number(r->r),
+                                    "worst", number(r->worst), "images", (json_int_t)r->val.images));
     row("run", "%s", shown(o->out));
     row("joint steps", "%lld, loss %.5g", (long long)r->steps, r->joint_loss);
     row("episodes", "%lld, outer loss %.5g", (long long)r->episodes, r->outer_loss);
@@ -89,8 +95,10 @@ static int print(const args *a, const fet_meta_options *o, const fet_meta_result
     row("values that adapt", "%lld", (long long)r->adapting);
     row("planned memory", "%.1f MiB", (double)r->planned_bytes / 1048576);
     row("time", "%.1f s, %.3g s a step of the last stage", r->seconds, r->step_seconds);
-    if (r->val.images)
-        row_percent("top-1, known sites", r->val.top1);
+    if (r->val.images && isnan(r->val.top1))
+        row("r, known sites", "%.4f, of the worst group %.4f", r->r, r->worst);
+    else if (r->val.images)
+        row("top-1, known sites", "%.2f %%, of the worst %.2f %%", 100 * r->val.top1, 100 * r->worst);
     return EXIT_DONE;
 }
 
@@ -114,6 +122,8 @@ static int run(args *a)
     o.memory = shared.memory;
     o.model_options = shared.model_options;
     o.data_options = shared.data_options;
+    o.data_options.format = args_text(a, "format");
+    o.data_options.fold = args_text(a, "fold");
     o.resume = args_switch(a, "resume");
     o.progress = progress_show;
     o.stop = &stop_signal;
@@ -135,5 +145,5 @@ const command command_meta = {
     "Train on several known sites so that a new one needs a dozen unlabelled pictures.",
     "fettle meta --data sites --model resnet50.pth --out run, then fettle adapt --model run --images new_site --out "
     "site.safetensors",
-    {flags_model_required, flags_meta, flags_model, flags_image_reading},
+    {flags_model_required, flags_meta, flags_sites, flags_model, flags_image_reading},
     run};

@@ -23,6 +23,11 @@ const flag flags_adapter[] = {
     {"adapter", "RUN|FILE", "", "trained adapter to attach, or a LoRA folder of Hugging Face's PEFT", false}, FLAG_END};
 const flag flags_data[] = {{"data", "DATA", NULL, "image folder (train/ val/ test/ or CLASS/ folders) or .csv", true},
                            FLAG_END};
+const flag flags_sites[] = {
+    {"format", "NAME", "recognised",
+     "of sites: plain, iwildcam, camelyon17, rxrx1, fmow, povertymap, domainnet (docs/sites.md)", false},
+    {"fold", "A..E", "A", "of PovertyMap", false},
+    FLAG_END};
 const flag flags_decoding[] = {
     {"max-pixels", "N", "200000000", "bound of one image", true},
     {"no-exif", NULL, "off", "leave images as stored, whatever their EXIF orientation says", true},

@@ -16,8 +16,10 @@ typedef struct fet_data_options {
     int64_t max_pixels;      /* of one image; 0: 200 million */
     int ignore_exif;         /* not 0: orientation as stored */
     uint64_t seed;
-    const char *
-        format; /* of sites (docs/sites.md): "plain", "iwildcam", "camelyon17", "rxrx1", "fmow", "povertymap", "domainnet"; NULL: recognised */
+    /* Of sites: "plain" or a known set, "iwildcam", "camelyon17", "rxrx1", "fmow", "povertymap", "domainnet" (docs/sites.md); NULL: recognised */
+    const char *format;
+    const char *domains; /* evaluation: of sites these alone, "a,b"; NULL: all */
+    const char *fold;    /* of PovertyMap: "A" to "E"; NULL: A */
 } fet_data_options;
 
 typedef struct fet_synth_options {

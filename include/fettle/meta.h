@@ -53,7 +53,8 @@ typedef struct fet_meta_result {
     double seconds, step_seconds;     /* of the whole; mean of a step of the last stage */
     int64_t adapting;                 /* values that the last stage trains */
     int64_t planned_bytes;
-    fet_eval_result val; /* of the known sites, without adaptation */
+    fet_eval_result val; /* of the known sites, without adaptation; of numbers the loss alone */
+    double r, worst; /* correlation with numbers (NAN: there are classes); accuracy or r of the worst site or group */
 } fet_meta_result;
 
 FET_API void fet_meta_defaults(fet_meta_options *o);
@@ -85,7 +86,9 @@ typedef struct fet_adapt_options {
 typedef struct fet_adapt_domain {
     const char *name; /* borrowed until fet_adapt_free */
     int64_t images;
-    double before, after, shuffled; /* accuracy without adaptation, with it, with another domain's; NAN: not measured */
+    /* Accuracy (of numbers: Pearson's r) without adaptation, with it, with another domain's; NAN: not measured, not defined. */
+    double before, after, shuffled;
+    double f1[3]; /* macro F1 over the classes that the domain has: the same three; NAN: numbers */
     double
         loss; /* of the branch, the entropy, the learned loss, on the pictures before the step; NAN: the method has none */
     int adapted; /* 0: there was nothing to adapt from, or the loss was not finite: the file is the start */
@@ -93,10 +96,14 @@ typedef struct fet_adapt_domain {
 typedef struct fet_adapt_result {
     int count; /* 0 with `images` but for one entry without measures */
     fet_adapt_domain *domain;
-    double before, after, shuffled;                   /* over all pictures */
-    double worst_before, worst_after, worst_shuffled; /* of the worst domain */
-    int64_t bytes;                                    /* of a file */
-    double seconds;                                   /* of one adaptation, load not counted */
+    double before, after, shuffled; /* over all pictures */
+    double worst_before, worst_after,
+        worst_shuffled;        /* of the worst domain; of FMoW the worst region, of PovertyMap of urban and rural */
+    double f1[3];              /* over all pictures: before, after, shuffled */
+    const char *worst_name[3]; /* borrowed until fet_adapt_free; NULL: there is none */
+    int numbers;               /* not 0: the values above are correlations */
+    int64_t bytes;             /* of a file */
+    double seconds;            /* of one adaptation, load not counted */
     void *keep;
 } fet_adapt_result;
 FET_API void fet_adapt_defaults(fet_adapt_options *o);

@@ -95,6 +95,16 @@ FET_API void fet_recipe_free(void *keep);
 FET_API fet_status fet_evaluate(fet_model *m, const char *data, const char *split, const fet_data_options *o, int batch,
                                 fet_eval_result *out);
 
+/* The same, and what the sites of the data say where it has some: a CSV with a column domain, or a known set (docs/sites.md). */
+typedef struct fet_sites_result {
+    int numbers;     /* not 0: labels are numbers; then loss is the mean squared error, accuracies and F1 are NAN */
+    int groups;      /* sites (FMoW: regions; PovertyMap: urban and rural) with pictures; 0: the data has none */
+    double r, worst; /* Pearson's r of numbers; accuracy or r of the worst group. NAN: not defined */
+    char worst_name[128]; /* may be cut */
+} fet_sites_result;
+FET_API fet_status fet_evaluate_sites(fet_model *m, const char *data, const char *split, const fet_data_options *o,
+                                      int batch, fet_eval_result *out, fet_sites_result *sites);
+
 /* Features before the head for every image of all splits, written as safetensors: "features" [N, D] f32, "labels" [N] i64, and metadata
  * "paths" and "classes" (JSON lists). */
 FET_API fet_status fet_embed(fet_model *m, const char *data, const fet_data_options *o, const char *out,

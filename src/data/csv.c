@@ -1,14 +1,18 @@
-/* Lists of images in CSV files: columns path,label[,split,domain] in any order. Relative paths start at the CSV file's folder.
+/* Lists of images in CSV files: columns path,label[,split,domain] in any order; `target` instead of `label` holds numbers. Relative paths start at the CSV file's folder.
  * How the text is taken apart is csv_table.c's. */
 #include "data/data_int.h"
 
+#include <math.h>
 #include <string.h>
 
-enum column { PATH, LABEL, SPLIT, DOMAIN, COLUMNS };
+enum column { PATH, LABEL, TARGET, SPLIT, DOMAIN, COLUMNS };
 static const fet__csv_column columns[COLUMNS] = {[PATH] = {"path", FET__CSV_PATH, true, false},
-                                                 [LABEL] = {"label", FET__CSV_LABEL, true, false},
+                                                 [LABEL] = {"label", FET__CSV_LABEL, false, false},
+                                                 [TARGET] = {"target", FET__CSV_LABEL, false, false},
                                                  [SPLIT] = {"split", FET__CSV_LABEL, false, true},
                                                  [DOMAIN] = {"domain", FET__CSV_LABEL, false, false}};
+
+static const char usage[] = "path,label[,split,domain]";
 
 struct rows {
     const char *name;
@@ -20,6 +24,12 @@ static fet_status take_row(void *user, int64_t line, const char *const *value)
 {
     const struct rows *r = user;
     fet__csv_row row = {.line = line, .path = value[PATH], .label = value[LABEL], .domain = value[DOMAIN]};
+    if (!value[LABEL] == !value[TARGET])
+        return FET_FAIL(FET_E_FORMAT, "%s: line 1: %s; the first line names the columns, separated by commas: %s",
+                        fet__show(r->name), value[LABEL] ? "both 'label' and 'target'" : "no column 'label'", usage);
+    if (value[TARGET] && (!fet__parse_double(value[TARGET], &row.target) || !isfinite(row.target)))
+        return FET_FAIL(FET_E_FORMAT, "%s: line %lld: the target '%s' is no number", fet__show(r->name),
+                        (long long)line, fet__show(value[TARGET]));
     if (value[SPLIT] && fet__split_parse(value[SPLIT], &row.split) != FET_OK)
         return fet__fail_in(FET_E_FORMAT, "%s: line %lld", fet__show(r->name), (long long)line);
     return r->fn(r->user, &row);
@@ -28,7 +38,7 @@ static fet_status take_row(void *user, int64_t line, const char *const *value)
 fet_status fet__csv_parse(const char *text, size_t size, const char *name, fet__csv_fn fn, void *user)
 {
     struct rows r = {name, fn, user};
-    return fet__csv_read(text, size, name, columns, COLUMNS, "path,label[,split,domain]", take_row, &r);
+    return fet__csv_read(text, size, name, columns, COLUMNS, usage, take_row, &r);
 }
 
 /* ---- from rows to the listing ---------------------------------------------------------------------------- */
@@ -43,7 +53,7 @@ struct target {
 static fet_status add_row(void *user, const fet__csv_row *row)
 {
     struct target *t = user;
-    fet__entry e = {.split = row->split, .domain = -1, .line = row->line};
+    fet__entry e = {.split = row->split, .domain = -1, .group = -1, .line = row->line, .target = (float)row->target};
     bool absolute = row->path[0] == '/';
     char *path = fet__arena_format(t->l->arena, "%s%s", absolute ? "" : t->folder, row->path);
     if (!path)
@@ -53,7 +63,8 @@ static fet_status add_row(void *user, const fet__csv_row *row)
     e.bytes = fet__file_bytes(path);
     if (e.bytes < 0 && t->missing++ == 0)
         t->first_missing = path;
-    fet_status st = fet__nameset_add(&t->l->classes, row->label, &e.name);
+    t->l->regression = !row->label;
+    fet_status st = row->label ? fet__nameset_add(&t->l->classes, row->label, &e.name) : FET_OK;
     if (st == FET_OK && row->domain)
         st = fet__nameset_add(&t->l->domains, row->domain, &e.domain);
     return st == FET_OK ? fet__listing_add(t->l, &e) : st;

@@ -15,6 +15,7 @@ struct reader {
     size_t size, at;
     int64_t line;   /* of text[at], from 1 */
     int64_t record; /* line where the record began */
+    bool quiet;     /* columns that nobody asks for are usual */
     char *buffer;   /* FET__CSV_RECORD + 1 bytes */
     size_t used;
     int fields;
@@ -141,7 +142,7 @@ static bool is_named(const char *s, const char *name)
 
 static void note_unused(const struct reader *r, const int *at)
 {
-    for (int f = 0; f < r->fields; f++) {
+    for (int f = 0; f < r->fields && !r->quiet; f++) {
         bool used = false;
         for (int c = 0; c < r->column_count; c++)
             used = used || at[c] == f;
@@ -211,11 +212,10 @@ static fet_status read_rows(struct reader *r, fet__csv_row_fn fn, void *user)
     return st;
 }
 
-fet_status fet__csv_read(const char *text, size_t size, const char *name, const fet__csv_column *columns, int count,
-                         const char *usage, fet__csv_row_fn fn, void *user)
+static fet_status read_text(struct reader r, fet__csv_row_fn fn, void *user)
 {
-    struct reader r = {
-        .name = name, .columns = columns, .column_count = count, .usage = usage, .text = text, .size = size, .line = 1};
+    const char *text = r.text, *name = r.name;
+    size_t size = r.size;
     if (size >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
         return FET_FAIL(FET_E_FORMAT, "%s: UTF-16 text; save it as UTF-8", fet__show(name));
     if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
@@ -225,5 +225,29 @@ fet_status fet__csv_read(const char *text, size_t size, const char *name, const 
         return FET_E_NOMEM;
     fet_status st = read_rows(&r, fn, user);
     fet__free(r.buffer);
+    return st;
+}
+
+fet_status fet__csv_read(const char *text, size_t size, const char *name, const fet__csv_column *columns, int count,
+                         const char *usage, fet__csv_row_fn fn, void *user)
+{
+    struct reader r = {
+        .name = name, .columns = columns, .column_count = count, .usage = usage, .text = text, .size = size, .line = 1};
+    return read_text(r, fn, user);
+}
+
+fet_status fet__csv_read_file(const char *path, const fet__csv_column *columns, int count, const char *usage,
+                              fet__csv_row_fn fn, void *user)
+{
+    struct reader r = {
+        .name = path, .columns = columns, .column_count = count, .usage = usage, .line = 1, .quiet = true};
+    fet__map map;
+    fet_status st = fet__map_open(&map, path);
+    if (st != FET_OK)
+        return st;
+    r.text = (const char *)map.data;
+    r.size = map.size;
+    st = read_text(r, fn, user);
+    fet__map_close(&map);
     return st;
 }

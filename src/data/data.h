@@ -9,6 +9,8 @@ typedef struct fet__sample {
     const char *path; /* as it can be opened; owned by the data set */
     int32_t label;    /* index into classes; -1 unknown */
     int32_t domain;   /* index into domains; 0 when there are none */
+    int32_t group;    /* index into groups, -1: counts in none; 0 when there are none */
+    float target;     /* of a set to be regressed: the number */
 } fet__sample;
 
 typedef enum fet__split { FET__TRAIN, FET__VAL, FET__TEST, FET__SPLITS } fet__split;
@@ -20,6 +22,12 @@ typedef struct fet__dataset {
     char **classes; /* byte order (or natural), over all splits together */
     int domain_count;
     char **domains;
+    int group_count; /* what the worst is taken over where that is not the domains: regions, urban and rural; 0: the domains */
+    char **groups;
+    bool regression;    /* labels are numbers (fet__sample.target); there are no classes */
+    bool official;      /* train, val and test are those that the set's authors published */
+    bool standardize;   /* its pictures are seen by their own mean and deviation, channel by channel */
+    const char *format; /* of sites: "plain", "iwildcam", ... */
     int count[FET__SPLITS];
     fet__sample *samples[FET__SPLITS]; /* sorted by path */
     bool split_off;                    /* val was taken from train by fraction */
@@ -35,7 +43,12 @@ typedef struct fet__dataset_options {
     const char *const *model_classes;
     int model_class_count;
     bool sites; /* folders are ROOT/DOMAIN/CLASS/... or ROOT/DOMAIN/{train,val,test}/CLASS/...; CSV files as ever */
-    bool one_class_too; /* a single class is no error (features, checks and counts need no second one) */
+    bool known; /* known sets of sites (wilds.c) are recognised, though others are read as plain folders */
+    const char *format;  /* of sites: a known set's name, or "plain"; NULL: recognised */
+    const char *fold;    /* of PovertyMap: "A" to "E"; NULL: A */
+    const char *domains; /* "a,b": these alone; NULL: all */
+    bool numbers;        /* labels may be numbers */
+    bool one_class_too;  /* a single class is no error (features, checks and counts need no second one) */
 } fet__dataset_options;
 /* DATA/{train,val,test}/CLASS/..., DATA/CLASS/..., or file.csv (path,label[,split,domain]). Says through fet__note
  * that a share was split off, and names classes that are empty or missing from a split. Refuses: no images, one class only
@@ -104,6 +117,8 @@ typedef struct fet__preprocess {
                              height x width, aspect not kept */
     bool ignore_exif;
     int64_t max_pixels; /* 0: default */
+    bool standardize;   /* after that, each channel by its own mean and deviation in the picture */
+    int channels;       /* 0: 3; other numbers are read from .npz and .npy files (bands.c), as they are */
 } fet__preprocess;
 /* One image, with the evaluation pipeline (`a` NULL) or augmented from the stream `r`; `out` is height * width * 3 floats.
  * Thread-safe. Batch mixing is the loader's. */
@@ -153,6 +168,12 @@ fet_status fet__loader_next(fet__loader *l, const fet__batch **out);
 int64_t fet__loader_skipped(const fet__loader *l); /* unreadable images so far */
 void fet__loader_destroy(fet__loader *l);
 
+/* ---- bands.c: pictures of any number of channels, as floats --------------------------------------------------------- */
+bool fet__bands_name(const char *name); /* .npz, .npy */
+/* A random view: a crop of a share `scale` of the area back to full size, turned over in both directions, noise of deviation 0.1. */
+void fet__bands_view(float *out, const float *in, int height, int width, int channels, const double scale[2],
+                     fet__rng *r);
+
 bool fet__image_name(const char *name); /* .jpg .jpeg .png .webp .bmp .ppm .pgm, in any case (listing.c) */
 
 /* ---- views.c: a picture as it is and in two random views -------------------------------------------------------- */
@@ -162,11 +183,13 @@ typedef struct fet__views_options {
     fet__augment_plan view[2];
     uint64_t seed;
     int64_t cache_bytes; /* keep this many bytes of decoded pictures; 0: none */
+    /* Reads a file that fet__bands_name takes, to [H, W, channels]; NULL: such files are refused. */
+    fet_status (*bands)(float *out, const char *path, int height, int width, int channels);
 } fet__views_options;
 /* `samples` are borrowed until destroy. */
 fet_status fet__views_create(fet__views **out, const fet__sample *samples, int count, const fet__views_options *o);
 void fet__views_destroy(fet__views *v); /* accepts NULL */
-/* The samples of `index`, [count, H, W, 3] each; NULL: not wanted. Draws are a function of (seed, step, place), not of threads. An
+/* The samples of `index`, [count, H, W, channels] each; NULL: not wanted. Draws are a function of (seed, step, place), not of threads. An
  * unreadable picture is an error. */
 fet_status fet__views_make(fet__views *v, const int32_t *index, int count, uint32_t step, float *plain, float *view1,
                            float *view2);

@@ -27,6 +27,8 @@ typedef struct fet__entry {
     const char *rel;  /* relative to the root; usually the tail of `path` */
     int32_t name;     /* index into listing.classes; a label once classes are chosen */
     int32_t domain;   /* index into listing.domains, -1 none */
+    int32_t group;    /* index into listing.groups, -1 none */
+    float target;     /* where the listing is one of numbers */
     fet__split split;
     int64_t bytes; /* -1: cannot be looked at */
     int64_t line;  /* in the CSV file; 0 for folders */
@@ -35,7 +37,9 @@ typedef struct fet__listing {
     fet__arena *arena; /* borrowed: the data set's */
     fet__entry *entries;
     int count, capacity;
-    fet__nameset classes, domains;
+    fet__nameset classes, domains, groups;
+    bool regression, official, natural; /* natural: classes are numbers */
+    const char *format;
     int64_t ignored; /* files whose name is no image's */
     int64_t loose;   /* images outside of class folders */
 } fet__listing;
@@ -50,6 +54,11 @@ void fet__text_names(fet__text *t, const char *const *names, const bool *keep, i
 fet_status fet__folder_list(fet__listing *l, const char *root);
 fet_status fet__csv_list(fet__listing *l, const char *path);
 fet_status fet__sites_list(fet__listing *l, const char *root); /* sites.c */
+/* ---- wilds.c: known sets of sites ----------------------------------------------------------------------------- */
+typedef struct fet__wilds fet__wilds;
+/* NULL: it is none. With `format`: that one, whatever the folder holds. */
+fet_status fet__wilds_find(const fet__wilds **out, const char *root, const char *format);
+fet_status fet__wilds_list(const fet__wilds *w, fet__listing *l, const char *root, const char *fold);
 
 /* ---- csv_table.c, csv.c ----------------------------------------------------------------------------------- */
 #define FET__CSV_RECORD 65536 /* bytes of one record */
@@ -68,11 +77,15 @@ fet_status fet__csv_read(const char *text, size_t size, const char *name, const 
                          const char *usage, fet__csv_row_fn fn, void *user);
 typedef struct fet__csv_row {
     int64_t line;             /* where the record begins, from 1 */
-    const char *path, *label; /* not empty; borrowed for the call */
+    const char *path, *label; /* not empty; borrowed for the call; label NULL: there are numbers */
+    double target;            /* where label is NULL */
     const char *domain;       /* NULL: no such column */
     fet__split split;         /* FET__TRAIN when there is no such column */
 } fet__csv_row;
 typedef fet_status (*fet__csv_fn)(void *user, const fet__csv_row *row);
+/* The same of a whole file, without a word about other columns. */
+fet_status fet__csv_read_file(const char *path, const fet__csv_column *columns, int count, const char *usage,
+                              fet__csv_row_fn fn, void *user);
 /* `name` is for messages. Stops at the first failure of `fn`. */
 fet_status fet__csv_parse(const char *text, size_t size, const char *name, fet__csv_fn fn, void *user);
 

@@ -32,6 +32,40 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static fet_status copy_groups(fet__dataset *d, const fet__listing *l)
+{
+    d->group_count = l->groups.count;
+    d->groups = fet__arena_alloc(&d->arena, (size_t)d->group_count, sizeof *d->groups);
+    if (!d->groups)
+        return FET_E_NOMEM;
+    for (int i = 0; i < d->group_count; i++)
+        if (!(d->groups[i] = fet__arena_strdup(&d->arena, l->groups.names[i])))
+            return FET_E_NOMEM;
+    return FET_OK;
+}
+
+static bool in_list(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncmp(at, name, length) == 0 && (at[length] == ',' || !at[length]))
+            return true;
+    return false;
+}
+
+static fet_status keep_domains(const fet__dataset *d, fet__listing *l, const char *list)
+{
+    int kept = 0;
+    if (!list)
+        return FET_OK;
+    for (int i = 0; i < l->count; i++)
+        if (l->entries[i].domain >= 0 && in_list(list, l->domains.names[l->entries[i].domain]))
+            l->entries[kept++] = l->entries[i];
+    l->count = kept;
+    return kept ? FET_OK
+                : FET_FAIL(FET_E_ARG, "%s: no images of the domains '%s'", fet__show(d->root), fet__show(list));
+}
+
 static fet_status sort_domains(fet__dataset *d, fet__listing *l)
 {
     int count = l->domains.count;
@@ -129,13 +163,15 @@ static void report_classes(const fet__dataset *d, const bool *seen, bool *scratc
 static fet_status report(const fet__dataset *d, const fet__listing *l, const fet__dataset_options *o)
 {
     bool *seen = NULL, *scratch = NULL;
-    fet_status st;
+    fet_status st = FET_OK;
     if (l->ignored)
         fet__note("%s: %lld file%s ignored (not named as images)", fet__show(d->root), (long long)l->ignored,
                   l->ignored == 1 ? "" : "s");
     if (l->loose)
         fet__warn("%s: %lld image%s outside of class folders ignored", fet__show(d->root), (long long)l->loose,
                   l->loose == 1 ? "" : "s");
+    if (l->regression)
+        return FET_OK;
     FET_TRY(FET_NEW(seen, (size_t)FET__SPLITS * d->class_count));
     FET_TRY(FET_NEW(scratch, d->class_count));
     for (int i = 0; i < l->count; i++)
@@ -167,7 +203,7 @@ static fet_status split_off(fet__dataset *d, fet__listing *l, const fet__dataset
     }
     if (!train || fraction == 0)
         return FET_OK;
-    fet_status st = fet__holdout(l, d->class_count, fraction, o->seed, &moved);
+    fet_status st = fet__holdout(l, l->regression ? 1 : d->class_count, fraction, o->seed, &moved);
     if (st != FET_OK)
         return st;
     d->split_off = moved > 0;
@@ -188,7 +224,8 @@ static fet_status place_samples(fet__dataset *d, const fet__listing *l)
     }
     for (int i = 0; i < l->count; i++) {
         const fet__entry *e = &l->entries[i];
-        d->samples[e->split][d->count[e->split]++] = (fet__sample){e->path, e->name, e->domain};
+        d->samples[e->split][d->count[e->split]++] = (fet__sample){
+            .path = e->path, .label = e->name, .domain = e->domain, .group = e->group, .target = e->target};
     }
     return FET_OK;
 }
@@ -207,6 +244,8 @@ static fet_status fingerprint(fet__dataset *d, const fet__listing *l)
                 continue;
             char tail[64];
             int length = snprintf(tail, sizeof tail, "%d %lld", (int)e->name, (long long)e->bytes);
+            if (l->regression)
+                length = snprintf(tail, sizeof tail, "%.9g %lld", (double)e->target, (long long)e->bytes);
             fet__sha256_add(h, split_names[s], strlen(split_names[s]) + 1);
             fet__sha256_add(h, e->rel, strlen(e->rel) + 1);
             fet__sha256_add(h, tail, (size_t)length + 1);
@@ -222,8 +261,10 @@ static bool is_csv(const char *path)
     return length > 4 && strcasecmp(path + length - 4, ".csv") == 0;
 }
 
-static fet_status find_images(fet__dataset *d, fet__listing *l, const char *path, bool sites)
+static fet_status find_images(fet__dataset *d, fet__listing *l, const char *path, const fet__dataset_options *o)
 {
+    const fet__wilds *known = NULL;
+    fet_status st;
     size_t length = strlen(path);
     if (!length)
         return FET_FAIL(FET_E_ARG, "the path of the data set is empty");
@@ -238,7 +279,13 @@ static fet_status find_images(fet__dataset *d, fet__listing *l, const char *path
     if (!d->root)
         return FET_E_NOMEM;
     memcpy(d->root, path, length);
-    if (folder && sites)
+    l->format = "plain";
+    if (folder && (o->sites || o->known)) {
+        st = fet__wilds_find(&known, d->root, o->format);
+        if (st != FET_OK || known)
+            return st != FET_OK ? st : fet__wilds_list(known, l, d->root, o->fold);
+    }
+    if (folder && o->sites)
         return fet__sites_list(l, d->root);
     return folder ? fet__folder_list(l, d->root) : fet__csv_list(l, d->root);
 }
@@ -250,6 +297,22 @@ static fet_status check_options(const fet__dataset_options *o)
     return FET_OK;
 }
 
+/* Numbers have no classes; every sample then has label 0. */
+static fet_status choose_classes(fet__dataset *d, fet__listing *l, const fet__dataset_options *o)
+{
+    fet__dataset_options natural = *o;
+    if (l->regression) {
+        if (!o->numbers)
+            return FET_FAIL(FET_E_DATA, "%s: its labels are numbers, and this needs classes", fet__show(d->root));
+        return FET_OK;
+    }
+    natural.natural_order = o->natural_order || l->natural;
+    fet_status st = fet__classes_choose(d, l, &natural);
+    if (st == FET_OK && l->count && !o->model_classes && !o->one_class_too)
+        st = refuse_one_class(d, l);
+    return st;
+}
+
 fet_status fet__dataset_open(fet__dataset *out, const char *path, const fet__dataset_options *o)
 {
     static const fet__dataset_options defaults = {.val_fraction = -1};
@@ -258,15 +321,20 @@ fet_status fet__dataset_open(fet__dataset *out, const char *path, const fet__dat
     memset(out, 0, sizeof *out);
     o = o ? o : &defaults;
     FET_TRY(check_options(o));
-    FET_TRY(find_images(out, &l, path, o->sites));
+    FET_TRY(find_images(out, &l, path, o));
     FET_TRY(refuse_empty(out, &l));
-    FET_TRY(fet__classes_choose(out, &l, o));
+    out->regression = l.regression;
+    out->official = l.official;
+    out->format = l.format;
+    out->standardize = strcmp(l.format, "rxrx1") == 0;
+    FET_TRY(choose_classes(out, &l, o));
     FET_TRY(refuse_empty(out, &l));
-    if (!o->model_classes && !o->one_class_too)
-        FET_TRY(refuse_one_class(out, &l));
+    FET_TRY(keep_domains(out, &l, o->domains));
     qsort(l.entries, (size_t)l.count, sizeof *l.entries, by_path);
-    FET_TRY(refuse_contradictions(out, &l));
+    if (!l.regression)
+        FET_TRY(refuse_contradictions(out, &l));
     FET_TRY(sort_domains(out, &l));
+    FET_TRY(copy_groups(out, &l));
     FET_TRY(split_off(out, &l, o));
     FET_TRY(place_samples(out, &l));
     FET_TRY(fingerprint(out, &l));

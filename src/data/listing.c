@@ -28,6 +28,7 @@ void fet__listing_fini(fet__listing *l)
     fet__free(l->entries);
     fet__nameset_fini(&l->classes);
     fet__nameset_fini(&l->domains);
+    fet__nameset_fini(&l->groups);
     memset(l, 0, sizeof *l);
 }
 

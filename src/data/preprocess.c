@@ -204,6 +204,8 @@ fet_status fet__preprocess_finish(float *out, const fet__image *base, const fet_
         fet__image_normalize(out, &im, p->mean, p->std);
         fet__image_fini(&im);
     }
+    if (p->standardize)
+        fet__float_standardize(out, (int64_t)p->height * p->width);
     if (a)
         fet__erase_random(out, p->height, p->width, &a->erase, r);
     return FET_OK;

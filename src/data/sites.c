@@ -85,7 +85,7 @@ static fet_status list_domain(fet__listing *l, const char *path, const char *nam
 
 fet_status fet__sites_list(fet__listing *l, const char *root)
 {
-    fet__entry e = {.line = (int64_t)strlen(root) + 1};
+    fet__entry e = {.line = (int64_t)strlen(root) + 1, .group = -1};
     int domains = 0;
     fet_status st = each_folder(l, root, &e, list_domain, &domains);
 

@@ -9,6 +9,7 @@ struct fet__views {
     fet__preprocess p;
     const fet__sample *samples;
     fet__image_cache *cache;
+    int channels;
 };
 
 typedef struct job {
@@ -30,6 +31,7 @@ fet_status fet__views_create(fet__views **out, const fet__sample *samples, int c
     v->o = *o;
     v->p = o->preprocess;
     v->samples = samples;
+    v->channels = o->preprocess.channels ? o->preprocess.channels : 3;
     if (o->cache_bytes > 0)
         FET_TRY(fet__image_cache_create(&v->cache, count, o->cache_bytes));
     *out = v;
@@ -61,11 +63,40 @@ done:
     return st;
 }
 
+/* Bands know no colours: their views are crops, turned over, with noise. */
+static fet_status make_bands(const job *j, int64_t i, fet__rng *r)
+{
+    const fet__views *v = j->v;
+    const char *path = v->samples[j->index[i]].path;
+    int64_t values = (int64_t)v->p.height * v->p.width * v->channels;
+    float *in = NULL;
+    fet_status st;
+
+    FET_TRY(FET_NEW(in, values));
+    FET_TRY(v->o.bands(in, path, v->p.height, v->p.width, v->channels));
+    if (j->out[0])
+        memcpy(j->out[0] + i * values, in, (size_t)values * sizeof *in);
+    for (int k = 0; k < 2; k++)
+        if (j->out[k + 1])
+            fet__bands_view(j->out[k + 1] + i * values, in, v->p.height, v->p.width, v->channels, v->o.view[k].scale,
+                            r);
+done:
+    fet__free(in);
+    return st;
+}
+
 static fet_status make_one(const job *j, int64_t i)
 {
     const fet__views *v = j->v;
     int64_t values = (int64_t)v->p.height * v->p.width * 3;
     fet__rng r = {.seed = v->o.seed, .stream = fet__hash32("views") + (uint32_t)i, .step = j->step};
+    const char *path = v->samples[j->index[i]].path;
+
+    if (v->o.bands && fet__bands_name(path))
+        return make_bands(j, i, &r);
+    if (v->channels != 3)
+        return FET_FAIL(FET_E_DATA, "%s: a picture of 3 channels, and the model takes %d (.npz or .npy)",
+                        fet__show(path), v->channels);
     fet__image im = {0};
     bool kept = v->cache && fet__image_cache_get(v->cache, j->index[i], &im);
     fet_status st = FET_OK;

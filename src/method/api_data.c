@@ -17,7 +17,9 @@ fet_status fet__data_options_from(fet__dataset_options *out, const fet_data_opti
                                                   : o->val_fraction < 0 ? 0
                                                                         : -1,
                                   .seed = o->seed,
-                                  .classes = o->classes};
+                                  .classes = o->classes,
+                                  .format = o->format,
+                                  .fold = o->fold};
     if (!(o->val_fraction < 1))
         return FET_FAIL(FET_E_ARG, "val_fraction %g is not in [0, 1)", o->val_fraction);
     if (o->max_pixels < 0)
@@ -27,6 +29,11 @@ fet_status fet__data_options_from(fet__dataset_options *out, const fet_data_opti
     else if (o->class_order && strcmp(o->class_order, "byte") != 0)
         return FET_FAIL(FET_E_ARG, "class order '%s' is neither byte nor natural", fet__show(o->class_order));
     return FET_OK;
+}
+
+fet_eval_result fet__eval_result_out(const fet__eval_result *r)
+{
+    return (fet_eval_result){r->top1, r->top5, r->macro_f1, r->loss, r->images, r->skipped};
 }
 
 void fet__model_take_data_options(fet__model *m, const fet_data_options *o)

@@ -11,21 +11,7 @@
 #define TENT_RATE 1e-3
 enum { AFFINE = 1, STATS = 2, OWN = 4 }; /* OWN: what the method alone knows */
 
-typedef struct work {
-    const fet_adapt_options *o;
-    fet__model *m;
-    fet__mabn a; /* of method mabn */
-    fet__norm_copy start;
-    fet__episode_options episode;
-    fet__augment_plan view[2];
-    fet__dataset data;
-    char *holdout;
-    int what;    /* AFFINE, STATS or both; or OWN */
-    int trained; /* the method of RUN; -1: it is no RUN of `meta` */
-    const struct way *way;
-    char *branch; /* RUN/branch.safetensors, or NULL */
-    double prior;
-} work;
+typedef fet__adapt_work work;
 
 void fet_adapt_defaults(fet_adapt_options *o)
 {
@@ -313,10 +299,12 @@ static void drop_states(fet__params *store)
 }
 
 /* From the trained values to this site's. A loss that is not finite leaves the trained ones. */
-static fet_status adapt(work *w, const char *name, const fet__sample *samples, int count, fet_adapt_domain *d)
+fet_status fet__adapt_site(work *w, const char *name, const fet__sample *samples, int count, fet_adapt_domain *d)
 {
-    fet__views_options vo = {
-        .preprocess = fet__model_preprocess(w->m), .view = {w->view[0], w->view[1]}, .seed = w->o->seed};
+    fet__views_options vo = {.preprocess = fet__model_preprocess(w->m),
+                             .bands = fet__bands_read,
+                             .view = {w->view[0], w->view[1]},
+                             .seed = w->o->seed};
     fet__views *v = NULL;
     int32_t *pick = NULL;
     int used = 0;
@@ -349,7 +337,7 @@ done:
     return st;
 }
 
-static fet_status write_file(work *w, const char *path, const char *name, int64_t *bytes)
+fet_status fet__adapt_write(work *w, const char *path, const char *name, int64_t *bytes)
 {
     fet__meta_pair more[] = {{"fettle.domain", name}};
     struct stat s;
@@ -377,11 +365,18 @@ static fet_status list_images(work *w, fet__arena *arena, fet__sample **out, int
         if (!path)
             st = FET_E_NOMEM;
         else if (names[i][0] != '.' && fet__image_name(names[i]))
-            (*out)[(*count)++] = (fet__sample){path, -1, 0};
+            (*out)[(*count)++] = (fet__sample){.path = path, .label = -1};
     }
 done:
     fet__names_free(names, n);
     return st;
+}
+
+static void forget(fet_adapt_domain *d)
+{
+    d->before = d->after = d->shuffled = (double)NAN;
+    for (int i = 0; i < 3; i++)
+        d->f1[i] = (double)NAN;
 }
 
 static fet_status adapt_images(work *w, fet_adapt_result *r)
@@ -398,185 +393,16 @@ static fet_status adapt_images(work *w, fet_adapt_result *r)
     r->domain->name = fet__arena_strdup(arena, w->o->images);
     FET_TRY(list_images(w, arena, &samples, &count));
     r->domain->images = count;
-    r->domain->before = r->domain->after = r->domain->shuffled = (double)NAN;
+    forget(r->domain);
     begun = fet__now();
-    FET_TRY(adapt(w, w->o->images, samples, count, r->domain));
+    FET_TRY(fet__adapt_site(w, w->o->images, samples, count, r->domain));
     r->seconds = fet__now() - begun;
-    st = write_file(w, w->o->out, w->o->images, &r->bytes);
+    st = fet__adapt_write(w, w->o->out, w->o->images, &r->bytes);
 done:
     return st;
 }
 
-/* ---- sites with labels -------------------------------------------------------------------------------------------------- */
-
-typedef struct sites {
-    work *w;
-    fet_adapt_result *r;
-    fet__sample **samples; /* of each measured domain, all splits */
-    int *count;
-    char **file;
-} sites;
-
-static bool in_list(const char *list, const char *name)
-{
-    size_t length = strlen(name);
-
-    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
-        if (strncmp(at, name, length) == 0 && (at[length] == ',' || !at[length]))
-            return true;
-    return false;
-}
-
-static bool is_wanted(const work *w, const char *name)
-{
-    if (w->o->domains)
-        return in_list(w->o->domains, name);
-    for (int i = 0; w->holdout && i < w->data.domain_count; i++)
-        if (strcmp(w->data.domains[i], w->holdout) == 0)
-            return strcmp(name, w->holdout) == 0;
-    return true;
-}
-
-static fet_status collect(sites *s)
-{
-    fet__dataset *d = &s->w->data;
-    int domains = d->domain_count ? d->domain_count : 1;
-    fet_status st = FET_OK;
-
-    s->r->domain = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->r->domain);
-    s->samples = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->samples);
-    s->count = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->count);
-    s->file = fet__arena_alloc(&d->arena, (size_t)domains, sizeof *s->file);
-    if (!s->r->domain || !s->samples || !s->count || !s->file)
-        return FET_E_NOMEM;
-    if (d->domain_count == 0)
-        fet__warn("%s: no column domain: all of it is one domain", fet__show(d->root));
-    for (int k = 0; k < domains && st == FET_OK; k++) {
-        const char *name = d->domain_count ? d->domains[k] : "all";
-        int at = s->r->count, n = 0;
-        fet__sample *list = fet__arena_alloc(
-            &d->arena, (size_t)(d->count[FET__TRAIN] + d->count[FET__VAL] + d->count[FET__TEST]) + 1, sizeof *list);
-        if (!list)
-            return FET_E_NOMEM;
-        for (int i = 0; i < FET__SPLITS; i++)
-            for (int c = 0; c < d->count[i]; c++)
-                if (d->samples[i][c].domain == k)
-                    list[n++] = d->samples[i][c];
-        if (n == 0 || !is_wanted(s->w, name))
-            continue;
-        s->samples[at] = list;
-        s->count[at] = n;
-        s->file[at] = fet__arena_format(&d->arena, "%s/%s.safetensors", s->w->o->out, name);
-        s->r->domain[at] = (fet_adapt_domain){.name = name, .images = n, .shuffled = (double)NAN};
-        s->r->count++;
-        if (!s->file[at] || strchr(name, '/'))
-            st = FET_FAIL(FET_E_DATA, "domain '%s' cannot be the name of a file", fet__show(name));
-    }
-    if (st == FET_OK && s->r->count == 0)
-        st = FET_FAIL(FET_E_ARG, "%s: none of its domains is asked for", fet__show(d->root));
-    return st;
-}
-
-static fet_status measure(const sites *s, int k, double *accuracy)
-{
-    fet__dataset one = s->w->data;
-    fet__eval_result r;
-    fet_status st;
-
-    one.samples[FET__TEST] = s->samples[k];
-    one.count[FET__TEST] = s->count[k];
-    st = fet__evaluate(&r, s->w->m, &one, FET__TEST, 32, fet__budget(s->w->o->memory));
-    *accuracy = st == FET_OK ? r.top1 : (double)NAN;
-    return st;
-}
-
-static fet_status load_site(const work *w, const char *path)
-{
-    fet__tensors *t = NULL;
-    fet_status st;
-
-    FET_TRY(fet__tensors_open(&t, path));
-    for (int i = 0; i < fet__tensors_count(t); i++) {
-        const fet__entry *e = fet__tensors_at(t, i);
-        fet__param *p = fet__params_find(w->m->store, e->name);
-        if (!p)
-            continue; /* the checksum */
-        fet__convert(p->data, p->dtype, e->data, e->dtype, fet__shape_count(&e->shape));
-        p->version++;
-    }
-done:
-    fet__tensors_close(t);
-    return st;
-}
-
-/* Every domain by another one's file: a random cycle, so that none meets its own. */
-static fet_status measure_shuffled(sites *s)
-{
-    fet__rng r = {.seed = s->w->o->seed, .stream = fet__hash32("mabn.shuffle")};
-    int32_t *order = NULL;
-    int n = s->r->count;
-    fet_status st;
-
-    if (n < 2)
-        return FET_FAIL(FET_E_ARG, "one domain alone cannot take another one's file");
-    FET_TRY(FET_NEW(order, n));
-    for (int i = 0; i < n; i++)
-        order[i] = i;
-    fet__rng_shuffle(&r, order, n);
-    for (int i = 0; i < n; i++) {
-        fet__norm_copy_restore(&s->w->start);
-        FET_TRY(load_site(s->w, s->file[order[(i + 1) % n]]));
-        FET_TRY(measure(s, order[i], &s->r->domain[order[i]].shuffled));
-    }
-done:
-    fet__free(order);
-    return st;
-}
-
-static double mean_of(const fet_adapt_result *r, size_t offset, double *worst)
-{
-    double sum = 0, images = 0, low = (double)NAN;
-
-    for (int i = 0; i < r->count; i++) {
-        double v;
-        memcpy(&v, (const char *)&r->domain[i] + offset, sizeof v);
-        sum += v * (double)r->domain[i].images;
-        images += (double)r->domain[i].images;
-        low = isnan(low) || v < low ? v : low;
-    }
-    *worst = low;
-    return sum / images;
-}
-
-static fet_status adapt_sites(work *w, fet_adapt_result *r)
-{
-    sites s = {.w = w, .r = r};
-    double begun, spent = 0;
-    fet_status st;
-
-    if (w->m->arch.classes == 0)
-        return FET_FAIL(FET_E_ARG, "%s: the model has no head, so that it cannot be measured", fet__show(w->o->model));
-    FET_TRY(fet__sites_open(&w->data, w->o->data, &w->o->data_options, w->m));
-    FET_TRY(collect(&s));
-    FET_TRY(fet__make_folder(w->o->out));
-    for (int k = 0; k < r->count; k++) {
-        fet__norm_copy_restore(&w->start);
-        FET_TRY(measure(&s, k, &r->domain[k].before));
-        begun = fet__now();
-        FET_TRY(adapt(w, r->domain[k].name, s.samples[k], s.count[k], &r->domain[k]));
-        spent += fet__now() - begun;
-        FET_TRY(write_file(w, s.file[k], r->domain[k].name, &r->bytes));
-        FET_TRY(measure(&s, k, &r->domain[k].after));
-    }
-    r->seconds = spent / r->count;
-    if (w->o->shuffle_domains)
-        FET_TRY(measure_shuffled(&s));
-    r->before = mean_of(r, offsetof(fet_adapt_domain, before), &r->worst_before);
-    r->after = mean_of(r, offsetof(fet_adapt_domain, after), &r->worst_after);
-    r->shuffled = mean_of(r, offsetof(fet_adapt_domain, shuffled), &r->worst_shuffled);
-done:
-    return st;
-}
+/* ---- door ------------------------------------------------------------------------------------------------------------- */
 
 fet_status fet_adapt(const fet_adapt_options *o, fet_adapt_result *result)
 {
@@ -590,7 +416,7 @@ fet_status fet_adapt(const fet_adapt_options *o, fet_adapt_result *result)
     w->o = o;
     result->keep = w; /* names of domains lie in it */
     FET_TRY(open_all(w));
-    st = o->images ? adapt_images(w, result) : adapt_sites(w, result);
+    st = o->images ? adapt_images(w, result) : fet__adapt_sites(w, result);
 done:
     if (st != FET_OK)
         fet_adapt_free(result);

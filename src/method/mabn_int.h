@@ -29,4 +29,27 @@ void fet__meta_texts_free(void *keep);
 /* Labels follow the model's class names where it has them. */
 fet_status fet__sites_open(fet__dataset *out, const char *path, const fet_data_options *o, const fet__model *m);
 
+/* ---- mabn_adapt.c, mabn_sites.c: an adaptation that is going on ------------------------------------------------------------ */
+typedef struct fet__adapt_work {
+    const fet_adapt_options *o;
+    fet__model *m;
+    fet__mabn a; /* of method mabn */
+    fet__norm_copy start;
+    fet__episode_options episode;
+    fet__augment_plan view[2];
+    fet__dataset data;
+    char *holdout;
+    int what;    /* which of norms; or the method's own */
+    int trained; /* the method of RUN; -1: it is no RUN of `meta` */
+    const struct way *way;
+    char *branch; /* RUN/branch.safetensors, or NULL */
+    double prior;
+} fet__adapt_work;
+/* From the trained values to those of a site's pictures, in the store; and its file. */
+fet_status fet__adapt_site(fet__adapt_work *w, const char *name, const fet__sample *samples, int count,
+                           fet_adapt_domain *d);
+fet_status fet__adapt_write(fet__adapt_work *w, const char *path, const char *name, int64_t *bytes);
+/* Every site of a set with labels: a file each, and what it brings. */
+fet_status fet__adapt_sites(fet__adapt_work *w, fet_adapt_result *r);
+
 #endif

@@ -80,6 +80,7 @@ fet_status fet__sites_open(fet__dataset *out, const char *path, const fet_data_o
 
     FET_TRY(fet__data_options_from(&options, o));
     options.sites = true;
+    options.numbers = true;
     if (m && m->class_count) {
         options.model_classes = (const char *const *)m->classes;
         options.model_class_count = m->class_count;
@@ -183,8 +184,11 @@ static fet_status run(const fet_meta_options *o, fet__mabn *a, const fet__datase
                                  .stop = o->stop};
     fet_status st;
 
-    options.episode = (fet__episode_options){
-        .inner_lr = o->inner_lr, .lambda = o->lambda, .inner_steps = o->inner_steps, .second_order = o->order == 2};
+    options.episode = (fet__episode_options){.inner_lr = o->inner_lr,
+                                             .lambda = o->lambda,
+                                             .inner_steps = o->inner_steps,
+                                             .second_order = o->order == 2,
+                                             .squared = a->squared};
     FET_TRY(fet__augment_parse(&view[0], o->view1 ? o->view1 : view1_default, a->m->input.height, a->m->input.width));
     FET_TRY(fet__augment_parse(&view[1], o->view2 ? o->view2 : view2_default, a->m->input.height, a->m->input.width));
     st = fet__mabn_run(out, a, d, &options);
@@ -251,9 +255,14 @@ static fet_status open_data(job *j)
                   fet__show(j->d.root));
     if (o->experts == 0)
         o->experts = usual_experts(&j->d);
-    FET_TRY(fet__model_set_classes(j->m, j->d.class_count, (const char *const *)j->d.classes, &fresh));
+    if (j->d.regression)
+        FET_TRY(fet__model_set_classes(j->m, 1, NULL, &fresh));
+    else
+        FET_TRY(fet__model_set_classes(j->m, j->d.class_count, (const char *const *)j->d.classes, &fresh));
     if (fresh)
-        fet__note("the head begins anew with %d classes", j->d.class_count);
+        fet__note("the head begins anew with %d outputs", j->m->arch.classes);
+    j->m->input.standardize = j->m->input.standardize || j->d.standardize;
+    o->data_options.format = j->d.format;
     fet__model_take_data_options(j->m, &o->data_options);
 done:
     return st;
@@ -268,20 +277,22 @@ static fet_status train(job *j, fet_meta_result *result)
     FET_TRY(fet__model_open_with(&j->m, j->o.model, &j->o.model_options, j->o.seed));
     FET_TRY(open_data(j));
     FET_TRY(open_branch(&j->a, j->m, &j->o, j->method));
+    j->a.squared = j->d.regression;
     if (!(j->config = fet__meta_to_json(&j->o)))
         return FET_E_ARG;
     FET_TRY(run(&j->o, &j->a, &j->d, j->config, &r));
-    *result =
-        (fet_meta_result){.steps = r.steps,
-                          .episodes = r.episodes,
-                          .skipped = r.skipped,
-                          .joint_loss = r.joint_loss,
-                          .outer_loss = r.outer_loss,
-                          .seconds = r.seconds,
-                          .step_seconds = r.step_seconds,
-                          .adapting = r.adapting,
-                          .planned_bytes = r.planned_bytes,
-                          .val = {r.val.top1, r.val.top5, r.val.macro_f1, r.val.loss, r.val.images, r.val.skipped}};
+    *result = (fet_meta_result){.steps = r.steps,
+                                .episodes = r.episodes,
+                                .skipped = r.skipped,
+                                .joint_loss = r.joint_loss,
+                                .outer_loss = r.outer_loss,
+                                .seconds = r.seconds,
+                                .step_seconds = r.step_seconds,
+                                .adapting = r.adapting,
+                                .planned_bytes = r.planned_bytes,
+                                .val = fet__eval_result_out(&r.val.all),
+                                .r = r.val.r,
+                                .worst = r.val.worst};
 done:
     return st;
 }

@@ -26,6 +26,7 @@ typedef struct entry {
 static const entry entries[] = {{"model", TEXT, AT(model), ALL, true},
                                 {"data", TEXT, AT(data), ALL, true},
                                 {"format", TEXT, AT(data_options.format), ALL, false},
+                                {"fold", TEXT, AT(data_options.fold), ALL, false},
                                 {"method", TEXT, AT(method), ALL, false},
                                 {"stage", TEXT, AT(stage), MABN, false},
                                 {"holdout", TEXT, AT(holdout), ALL, false},

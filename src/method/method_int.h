@@ -24,6 +24,7 @@ fet_status fet__model_changed(fet_model *m);
 
 /* ---- api_data.c --------------------------------------------------------------------------------------------------- */
 fet_status fet__data_options_from(fet__dataset_options *out, const fet_data_options *o);
+fet_eval_result fet__eval_result_out(const fet__eval_result *r);
 /* Let the model take pictures as the data options say. */
 void fet__model_take_data_options(fet__model *m, const fet_data_options *o);
 

@@ -65,7 +65,7 @@ fet_status fet_model_predict(fet_model *m, const char *const *paths, int count, 
     k.classes = m->m->arch.classes;
     FET_TRY(FET_NEW(samples, count));
     for (i = 0; i < count; i++)
-        samples[i] = (fet__sample){paths[i], -1, 0};
+        samples[i] = (fet__sample){.path = paths[i], .label = -1};
     FET_TRY(fet__forward(m, samples, count, &o, take, &k));
 done:
     fet__free(samples);

@@ -95,6 +95,8 @@ static json_t *input_object(const fet__input_spec *s)
     json_object_set_new(j, "std", three(s->std));
     json_object_set_new(j, "interpolation", json_string(fet__filter_name(s->filter)));
     json_object_set_new(j, "crop_pct", json_real(s->crop_pct));
+    if (s->standardize)
+        json_object_set_new(j, "standardize", json_true());
     return j;
 }
 
@@ -127,6 +129,7 @@ static fet_status input_from(const json_t *j, const char *path, fet__input_spec 
                w = json_integer_value(json_object_get(j, "width"));
     double crop = json_number_value(json_object_get(j, "crop_pct"));
 
+    out->standardize = json_is_true(json_object_get(j, "standardize"));
     if (h < 1 || h > 16384 || w < 1 || w > 16384 || crop < 0 || crop > 1 || !filter ||
         !fet__filter_parse(filter, &out->filter) || !read_three(json_object_get(j, "mean"), out->mean, false) ||
         !read_three(json_object_get(j, "std"), out->std, true))

@@ -13,6 +13,7 @@ typedef struct fet__input_spec {
     float mean[3], std[3];
     fet__filter filter;
     double crop_pct; /* 0: resize to exactly height x width */
+    bool standardize; /* then each channel by its own mean and deviation in the picture */
 } fet__input_spec;
 
 /* What a file tells of a network besides its tensors; unknown members are 0. */

@@ -10,6 +10,8 @@ fet__preprocess fet__model_preprocess(const fet__model *m)
                          .width = m->input.width,
                          .filter = m->input.filter,
                          .crop_pct = m->input.crop_pct,
+                         .standardize = m->input.standardize,
+                         .channels = fet__model_channels(m),
                          .ignore_exif = m->ignore_exif,
                          .max_pixels = m->max_pixels};
 

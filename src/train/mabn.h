@@ -109,7 +109,7 @@ typedef struct fet__mabn_options {
 typedef struct fet__mabn_result {
     int64_t steps, episodes, skipped;
     double joint_loss, outer_loss, seconds;
-    fet__eval_result val;
+    fet__site_scores val;
     int64_t adapting, planned_bytes; /* values that adapt; of the larger stage */
     double step_seconds;             /* mean of the last stage's steps */
 } fet__mabn_result;

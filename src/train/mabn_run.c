@@ -132,6 +132,8 @@ static void feed_labels(run *r, const int32_t *index, int count)
     for (int i = 0; i < count; i++) {
         if (r->step.label)
             r->step.label[i] = of[index[i]].label;
+        else
+            r->step.target[i] = of[index[i]].target;
     }
 }
 
@@ -459,7 +461,8 @@ static fet_status open_run(run *r, bool *has_state)
     fet__views_options v = {.preprocess = fet__model_preprocess(r->a->m),
                             .view = {o->view[0], o->view[1]},
                             .seed = o->seed,
-                            .cache_bytes = CACHE_BYTES};
+                            .cache_bytes = CACHE_BYTES,
+                            .bands = fet__bands_read};
     fet_status st;
 
     r->optimizer = fet__optimizer_defaults();
@@ -514,6 +517,7 @@ static void sum_up(const run *r)
 
 static fet_status write_results(run *r)
 {
+    fet__scores *scores = NULL;
     fet_status st;
 
     if (r->a->method == FET__SITES_ARM_CML)
@@ -523,9 +527,11 @@ static fet_status write_results(run *r)
     r->a->m->base_fingerprint[0] = '\0';
     FET_TRY(fet__model_save(r->a->m, r->folder.model, NULL, 0));
     sum_up(r);
-    if (r->d->count[FET__VAL] > 0)
-        st = fet__evaluate(&r->out->val, r->a->m, r->d, FET__VAL, 32, r->o->memory);
+    FET_TRY(fet__scores_create(&scores, r->a->m, r->d));
+    FET_TRY(fet__score(&scores, 1, r->a->m, r->d->samples[FET__VAL], r->d->count[FET__VAL], 32, r->o->memory));
+    st = fet__scores_result(scores, &r->out->val);
 done:
+    fet__scores_destroy(scores);
     return st;
 }
 

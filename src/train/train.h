@@ -165,6 +165,9 @@ fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__datase
 fet_status fet__evaluate_with(fet__eval_result *out, fet__step *step, int batch, fet__model *m, const fet__dataset *d,
                               fet__split split);
 
+/* bands_file.c. Array "x" (or the only one) of a NumPy file, [channels, H, W], to `out` [H, W, channels]. FET_E_DATA for another size or a value
+ * that is not finite. */
+fet_status fet__bands_read(float *out, const char *path, int height, int width, int channels);
 /* ---- run_folder.c, checkpoint.c, loop.c ------------------------------------------------------------------------------ */
 typedef struct fet__progress {
     int64_t step, steps, epoch, epochs;
@@ -173,6 +176,24 @@ typedef struct fet__progress {
 typedef struct fet__loop_options {
     const char *out; /* RUN */
     bool resume;
+/* ---- site_scores.c ----------------------------------------------------------------------------------------------------- */
+typedef struct fet__scores fet__scores; /* running; of a data set with domains or groups, classes or numbers */
+typedef struct fet__site_scores {
+    fet__eval_result all; /* of numbers: loss (mean squared error), images and skipped alone */
+    double r;             /* of numbers: Pearson's; NAN: classes, or not defined */
+    double worst;         /* accuracy or r of the worst group (of the worst domain where the set names no groups); NAN: there is none */
+    int worst_group, groups; /* groups: those with a value */
+    const char *worst_name;  /* the data set's */
+} fet__site_scores;
+/* `d` is borrowed until destroy. */
+fet_status fet__scores_create(fet__scores **out, const fet__model *m, const fet__dataset *d);
+void fet__scores_destroy(fet__scores *s); /* accepts NULL */
+/* Runs the model over samples of the set; each of `into` takes the outcome. Unreadable pictures are left out and counted; unreadable bands are an
+ * error. */
+fet_status fet__score(fet__scores *const *into, int scores, fet__model *m, const fet__sample *samples, int count,
+                      int batch, int64_t memory);
+fet_status fet__scores_result(const fet__scores *s, fet__site_scores *out);
+
     int64_t epochs, steps; /* steps > 0 ends there, whatever epochs say */
     int batch;
     fet__schedule schedule; /* base, min, warmup filled in; total is set by the loop (epochs) when 0 */

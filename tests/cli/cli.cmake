@@ -7,6 +7,10 @@ add_executable(hostile_pictures ${cli_here}/hostile_pictures.c ${PROJECT_SOURCE_
 target_include_directories(hostile_pictures PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(hostile_pictures PRIVATE fettle_flags fet_image)
 
+pkg_check_modules(cli_test_zip REQUIRED IMPORTED_TARGET libzip)
+add_executable(make_bands ${cli_here}/make_bands.c)
+target_link_libraries(make_bands PRIVATE fettle_flags PkgConfig::cli_test_zip)
+
 # cli_script(NAME TIMEOUT ARGUMENT...): NAME.sh with the harness, the program and the JSON checker in front.
 function(cli_script name timeout)
   add_test(NAME cli_${name} COMMAND sh ${cli_here}/${name}.sh ${cli_here}/harness.sh $<TARGET_FILE:fettle>
@@ -20,6 +24,7 @@ cli_script(reid 300)
 cli_script(augment 120 ${PROJECT_SOURCE_DIR}/recipes)
 cli_script(mabn 300)
 cli_script(rivals 300)
+cli_script(sites 300 $<TARGET_FILE:make_bands>)
 cli_script(modules 300)
 cli_script(bench 600)
 cli_script(quadranet 300 ${PROJECT_SOURCE_DIR}/recipes)

@@ -49,7 +49,7 @@ help_of() {
 }
 help_of tune $model data adapter out resume $training $reading
 help_of train $model data out resume $training $reading
-help_of eval $model data adapter split batch tta $reading
+help_of eval $model data adapter split domains batch tta format fold $reading
 help_of predict $model adapter $decoding
 help_of embed $model data adapter out $reading
 help_of merge $model adapter out check tolerance $decoding force $decoding
@@ -69,8 +69,8 @@ help_of "data stats" data size $reading
 help_of bench batch steps warmup mode size arch n dim profile
 help_of "bench blocks" batch steps warmup mode size
 help_of "bench models" batch steps warmup mode size
-help_of meta data out resume stage holdout epochs batch lr episodes support query inner-lr inner-steps order outer-lr lambda hidden projection target tau head-norm view1 view2 $model $reading
-help_of adapt images data out domains method adapt count inner-lr inner-steps prior shuffle-domains $model $reading
+help_of meta data out resume method meta-batch context experts format fold stage holdout epochs batch lr episodes support query inner-lr inner-steps order outer-lr lambda hidden projection target tau head-norm view1 view2 $model $reading
+help_of adapt format fold images data out domains method adapt count inner-lr inner-steps prior shuffle-domains $model $reading
 
 usage() { # TEXT ARGUMENT...
     text=$1

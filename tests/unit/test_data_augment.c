@@ -175,7 +175,7 @@ static void make_samples(void)
     for (int i = 0; i < COUNT; i++) {
         char name[32];
         snprintf(name, sizeof name, "p/%02d.ppm", i);
-        samples[i] = (fet__sample){strdup(fixture_path(name)), i % 4, 0};
+        samples[i] = (fet__sample){.path = strdup(fixture_path(name)), .label = i % 4};
     }
 }
 

@@ -19,7 +19,7 @@ static int begin(void **state)
         char name[32];
         snprintf(name, sizeof name, "%02d.ppm", i);
         fixture_picture(name, 16 + i % 5, 16 + i % 7, (unsigned)i);
-        samples[i] = (fet__sample){fet__strdup(fixture_path(name)), i % 4, 0};
+        samples[i] = (fet__sample){.path = fet__strdup(fixture_path(name)), .label = i % 4};
     }
     return 0;
 }
