@@ -1,8 +1,9 @@
 #!/bin/sh
 # PACS, one domain held out: known sites trained plainly (ERM), jointly with the self-supervised branch, and with episodes; then the held-out domain
 # from twelve pictures by each method, another domain's file, the number of pictures with and without episodes, whole norms against scales and
-# shifts. Starts from the published CIFAR ResNet-20. Goes on cell by cell: what is done is kept in build/experiments/mabn, so an interrupted
-# run continues. Prints the tables of docs/experiments.md.
+# shifts; last the methods that are trained for adaptation (ARM, Meta-DMoE), each one more pass from the ERM model. Starts from the published
+# CIFAR ResNet-20. Goes on cell by cell: what is done is kept in build/experiments/mabn, so an interrupted run continues; a seed is finished
+# before the next begins (SEEDS="0": that one alone). Prints the tables of docs/experiments.md. Some 75 minutes of one core.
 # Usage: ./run experiment mabn        (needs ../shared/data/pacs96.tar and ../shared/data/weights, or PACS= and RESNET20= paths)
 set -eu
 fettle=$(cd "$(dirname "${1:-build/fettle}")" && pwd)/$(basename "${1:-build/fettle}")
@@ -19,7 +20,7 @@ seeds=${SEEDS:-0 1 2}
 domains="photo art_painting cartoon"
 epochs=${EPOCHS:-4}
 episodes=${EPISODES:-150}
-small="--hidden 256 --projection 64 --inner-lr 0.05 --lr 1e-3 --outer-lr 3e-4 --batch 32 --quiet --json"
+small="--hidden 256 --projection 64 --inner-lr 0.05 --lr 1e-3 --outer-lr 3e-4 --batch 32"
 
 # The run of a cell: goes on where it was killed, and is done when its result is there.
 cell() { # cell NAME COMMAND...
@@ -27,11 +28,12 @@ cell() { # cell NAME COMMAND...
     shift
     [ -f "$name.json" ] && return
     mkdir -p "$(dirname "$name")"
-    resume=
-    [ -f "$name/run.json" ] && resume=--resume
-    [ -d "$name" ] && [ -z "$resume" ] && rm -rf "$name"
-    # shellcheck disable=SC2086
-    "$fettle" "$@" $small --out "$name" $resume >"$name.tmp"
+    if [ -f "$name/run.json" ]; then
+        "$fettle" meta --resume --out "$name" --quiet --json >"$name.tmp"
+    else
+        rm -rf "$name"
+        "$fettle" meta --data pacs96 --seed "$seed" --holdout "$domain" "$@" --quiet --json --out "$name" >"$name.tmp"
+    fi
     mv "$name.tmp" "$name.json"
 }
 # What a command without a run says.
@@ -53,43 +55,51 @@ summary() { # summary KEY FILE...
 }
 files() { for seed in $seeds; do printf '%s ' "$1/$2.$seed.json"; done; }
 
-# ---- known sites
-for domain in $domains; do
-    for seed in $seeds; do
-        common="meta --data pacs96 --holdout $domain --seed $seed"
-        # shellcheck disable=SC2086
-        cell "$domain/erm.$seed" $common --model "$base" --stage joint --lambda 0 --epochs "$epochs"
-        # shellcheck disable=SC2086
-        cell "$domain/joint.$seed" $common --model "$base" --stage joint --epochs "$epochs"
-        # shellcheck disable=SC2086
-        cell "$domain/meta.$seed" $common --model "$domain/joint.$seed" --stage meta --episodes "$episodes"
-    done
-done
-
-# ---- the held-out site
-adapt() { # adapt NAME RUN DOMAIN SEED FLAG...
-    name=$1 run=$2 held=$3 number=$4
-    shift 4
-    ask "$name" adapt --model "$run" --data pacs96 --domains "$held" --seed "$number" --out "$name.sites" "$@"
+adapt() { # adapt NAME RUN FLAG...
+    name=$1 run=$2
+    shift 2
+    ask "$name" adapt --model "$run" --data pacs96 --domains "$domain" --seed "$seed" --out "$name.sites" "$@"
 }
-for domain in $domains; do
+
+# ---- known sites, then the held-out one
+main_cells() {
+    # shellcheck disable=SC2086
+    cell "$domain/erm.$seed" --model "$base" --stage joint --lambda 0 --epochs "$epochs" $small
+    # shellcheck disable=SC2086
+    cell "$domain/joint.$seed" --model "$base" --stage joint --epochs "$epochs" $small
+    # shellcheck disable=SC2086
+    cell "$domain/meta.$seed" --model "$domain/joint.$seed" --stage meta --episodes "$episodes" $small
+    adapt "$domain/bn.$seed" "$domain/erm.$seed" --method bn
+    adapt "$domain/tent.$seed" "$domain/erm.$seed" --method tent --adapt both
+    adapt "$domain/arm.$seed" "$domain/erm.$seed" --method arm-bn
+    adapt "$domain/mabn.$seed" "$domain/meta.$seed"
+    adapt "$domain/whole.$seed" "$domain/meta.$seed" --adapt both
+    ask "$domain/mabn_tent.$seed" eval --model "$domain/meta.$seed" --adapter "$domain/mabn.$seed.sites/$domain.safetensors" \
+        --data "pacs96/$domain" --val-fraction 0 --split train --tta tent
+    ask "$domain/shuffle.$seed" adapt --model "$domain/meta.$seed" --data pacs96 --domains photo,art_painting,cartoon --seed "$seed" \
+        --out "$domain/shuffle.$seed.sites" --shuffle-domains
+    for count in 1 4 12 32; do
+        adapt "$domain/count.meta.$count.$seed" "$domain/meta.$seed" --count $count
+        adapt "$domain/count.joint.$count.$seed" "$domain/joint.$seed" --count $count
+    done
+}
+rival_cells() {
+    cell "$domain/arm_bn.$seed" --model "$domain/erm.$seed" --method arm-bn --epochs 1 --lr 1e-4
+    cell "$domain/arm_cml.$seed" --model "$domain/erm.$seed" --method arm-cml --epochs 1 --lr 1e-4
+    cell "$domain/arm_ll.$seed" --model "$domain/erm.$seed" --method arm-ll --epochs 1 --lr 1e-4 --inner-lr 0.01
+    cell "$domain/dmoe.$seed" --model "$domain/erm.$seed" --method meta-dmoe --epochs 1 --lr 1e-4 --episodes "$episodes" \
+        --inner-lr 0.05 --outer-lr 3e-5
+    for rival in arm_bn arm_cml arm_ll dmoe; do
+        adapt "$domain/d_$rival.$seed" "$domain/$rival.$seed"
+    done
+}
+for part in main rival; do
     for seed in $seeds; do
-        adapt "$domain/bn.$seed" "$domain/erm.$seed" "$domain" "$seed" --method bn
-        adapt "$domain/tent.$seed" "$domain/erm.$seed" "$domain" "$seed" --method tent --adapt both
-        adapt "$domain/arm.$seed" "$domain/erm.$seed" "$domain" "$seed" --method arm-bn
-        adapt "$domain/mabn.$seed" "$domain/meta.$seed" "$domain" "$seed"
-        adapt "$domain/whole.$seed" "$domain/meta.$seed" "$domain" "$seed" --adapt both
-        ask "$domain/mabn_tent.$seed" eval --model "$domain/meta.$seed" --adapter "$domain/mabn.$seed.sites/$domain.safetensors" \
-            --data "pacs96/$domain" --val-fraction 0 --split train --tta tent
-        ask "$domain/shuffle.$seed" adapt --model "$domain/meta.$seed" --data pacs96 --domains photo,art_painting,cartoon --seed "$seed" \
-            --out "$domain/shuffle.$seed.sites" --shuffle-domains
-        for count in 1 4 12 32; do
-            adapt "$domain/count.meta.$count.$seed" "$domain/meta.$seed" "$domain" "$seed" --count $count
-            adapt "$domain/count.joint.$count.$seed" "$domain/joint.$seed" "$domain" "$seed" --count $count
+        for domain in $domains; do
+            ${part}_cells
         done
     done
 done
-
 row() { # row TITLE KEY CELL
     printf '| %s |' "$1"
     for domain in $domains; do
@@ -108,6 +118,10 @@ row "MABN, not adapted" before mabn
 row MABN after mabn
 row "MABN, statistics too" after whole
 row "MABN + TENT" top1 mabn_tent
+row "ARM-BN" after d_arm_bn
+row "ARM-CML" after d_arm_cml
+row "ARM-LL" after d_arm_ll
+row "Meta-DMoE" after d_dmoe
 printf '\n| all three domains, model without | not adapted | own file | another'"'"'s |\n| --- | --- | --- | --- |\n'
 for domain in $domains; do
     printf '| %s |' "$domain"

@@ -151,7 +151,7 @@ static fet_status look_at_run(work *w)
     FET_TRY(fet__mabn_branch_text(&text, w->branch));
     j = json_loads(text, 0, NULL);
     name = json_string_value(json_object_get(j, "method"));
-    if (!fet__sites_method_parse(name, &method))
+    if (!fet__sites_method_parse(name ? name : "mabn", &method)) /* runs from before there was another say nothing */
         st = FET_FAIL(FET_E_FORMAT, "%s: its metadata name no method that is known", fet__show(w->branch));
     else
         w->trained = (int)method;
