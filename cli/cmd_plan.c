@@ -24,20 +24,28 @@ static double mib(int64_t bytes)
 static int print(const args *a, const fet_plan_report *r, const char *text, int64_t batch)
 {
     if (a->json)
-        return print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:i, s:I}", "total_bytes",
-                                    (json_int_t)r->total_bytes, "arena_bytes", (json_int_t)r->arena_bytes,
-                                    "weight_bytes", (json_int_t)r->weight_bytes, "packed_bytes",
-                                    (json_int_t)r->packed_bytes, "floor_bytes", (json_int_t)r->floor_bytes, "trainable",
-                                    (json_int_t)r->trainable, "parameters", (json_int_t)r->parameters,
-                                    "gflops_per_image", number(r->gflops_per_image), "seconds_per_step",
-                                    number(r->seconds_per_step), "steps", r->steps, "batch", (json_int_t)batch));
+        return print_json(
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:i, s:I, s:I, s:i, s:i, s:o, s:s}", "total_bytes",
+                      (json_int_t)r->total_bytes, "arena_bytes", (json_int_t)r->arena_bytes, "weight_bytes",
+                      (json_int_t)r->weight_bytes, "packed_bytes", (json_int_t)r->packed_bytes, "floor_bytes",
+                      (json_int_t)r->floor_bytes, "trainable", (json_int_t)r->trainable, "parameters",
+                      (json_int_t)r->parameters, "gflops_per_image", number(r->gflops_per_image), "seconds_per_step",
+                      number(r->seconds_per_step), "steps", r->steps, "batch", (json_int_t)batch, "process_bytes",
+                      (json_int_t)r->process_bytes, "parts", r->parts, "repeated_steps", r->repeated, "repeated_share",
+                      number(r->repeated_share), "repeated_layers", r->repeated_layers));
     if (args_switch(a, "steps"))
         fputs(text, stdout);
-    row("batch", "%lld", (long long)batch);
+    if (r->parts > 1)
+        row("batch", "%lld, run in %d parts of %lld", (long long)batch, r->parts, (long long)batch / r->parts);
+    else
+        row("batch", "%lld", (long long)batch);
     row("memory in all", "%.1f MiB", mib(r->total_bytes));
     row("  weights and states", "%.1f MiB", mib(r->weight_bytes));
     row("  packed copies", "%.1f MiB", mib(r->packed_bytes));
     row("  working memory", "%.1f MiB (fullest step %.1f MiB)", mib(r->arena_bytes), mib(r->floor_bytes));
+    row("  the program itself", "about %.0f MiB", mib(r->process_bytes));
+    if (r->repeated > 0)
+        row("computed again", "%.1f %% more work, in %s", 100 * r->repeated_share, r->repeated_layers);
     row("trained values", "%lld of %lld", (long long)r->trainable, (long long)r->parameters);
     row("needed work", "%.2f GFLOP an image", r->gflops_per_image);
     row("time at least", "%.1f ms a step, %.2f images/s", 1e3 * r->seconds_per_step,

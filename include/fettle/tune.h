@@ -117,6 +117,11 @@ typedef struct fet_plan_report {
     double gflops_per_image;
     double seconds_per_step; /* needed operations over this machine's measured peak, a lower bound */
     int steps;
+    int64_t process_bytes;     /* about what the program itself takes: code, libraries, tables. In total_bytes */
+    int parts;                 /* in which a batch is run, the gradients added up; 1: as a whole */
+    int repeated;              /* of the steps: values computed again because of the budget */
+    double repeated_share;     /* their operations over the needed ones */
+    char repeated_layers[256]; /* where they are: "blocks.0-7, norm"; ends in "..." where there are more */
 } fet_plan_report;
 FET_API fet_status fet_plan(const fet_tune_options *o, int train, int steps, fet_plan_report *report, char **text);
 

@@ -18,6 +18,9 @@ typedef struct fet__program_options {
     const char *require_finite; /* output name that must be finite before assigns (e.g. "loss"); NULL none */
 } fet__program_options;
 
+/* Of process_bytes, what is there once however many programs there are. */
+#define FET__PROCESS_BYTES ((int64_t)24 << 20)
+
 /* What a program takes, known before it runs. */
 typedef struct fet__program_info {
     int64_t arena_bytes, packed_bytes, once_bytes,
@@ -25,8 +28,7 @@ typedef struct fet__program_info {
     int64_t total_bytes;  /* arena + packed + once */
     int64_t floor_bytes;  /* fullest step */
     int64_t weight_bytes; /* parameters and states that the graph reads or writes */
-    int64_t
-        process_bytes; /* about what code, libraries, graph and tables take, as measured over the workloads of the bench */
+    int64_t process_bytes; /* about what code, libraries, graph and tables take */
     double flops;      /* needed floating-point operations of a run */
     double bytes_moved;
     double repeated_flops;      /* besides: of what is computed again because of the budget */

@@ -6,6 +6,9 @@
 #include <string.h>
 
 #define MIB 1048576.0
+#define COPY_BYTES ((int64_t)2048) /* graph and tables of a copy */
+#define COPY_SPARES                                                                                                    \
+    ((int64_t)4608) /* what process_bytes counts a node with beyond that: left behind by passes that knew no copies */
 #define BYTE_WORTH 8.0 /* floating-point operations in the time that a byte takes to move */
 enum { MOST_ROUNDS = 6 };
 
@@ -182,7 +185,28 @@ done:
     return st;
 }
 
-/* Change the graph so that the arena needs no more than `aim`; where that cannot be reached, than the least aim above it that can. */
+/* Turns that hold no more than *aim together with what the copies themselves take; where that cannot be reached, than the least aim above it that
+ * can. */
+static fet_status choose_turns(fet__turns *turns, const works *w, int64_t *aim, int64_t copy_bytes)
+{
+    int64_t limit = *aim;
+    fet_status st = FET_OK;
+
+    for (int i = 0; i < 2 * MOST_ROUNDS; i++) {
+        fet__turns_fini(turns);
+        FET_TRY(fet__plan_repeat(turns, w->work, w->count, w->base, limit));
+        if (turns->peak + copy_bytes * turns->repeated <= *aim)
+            break;
+        if (turns->peak <= limit && i<MOST_ROUNDS && * aim> copy_bytes * turns->repeated)
+            limit = *aim - copy_bytes * turns->repeated;
+        else
+            limit = *aim = (turns->peak + copy_bytes * turns->repeated) / 64 * 65;
+    }
+done:
+    return st;
+}
+
+/* Change the graph so that the arena needs no more than *aim. */
 static fet_status repeat_values(const fet__program *p, int64_t *aim, int **rank)
 {
     fet__turns turns = {0};
@@ -191,12 +215,7 @@ static fet_status repeat_values(const fet__program *p, int64_t *aim, int **rank)
     fet_status st;
 
     FET_TRY(works_of(&w, p));
-    FET_TRY(fet__plan_repeat(&turns, w.work, w.count, w.base, *aim));
-    for (int i = 0; i < MOST_ROUNDS && turns.peak > *aim; i++) {
-        *aim = turns.peak + (i > 0 ? turns.peak / 64 : 0);
-        fet__turns_fini(&turns);
-        FET_TRY(fet__plan_repeat(&turns, w.work, w.count, w.base, *aim));
-    }
+    FET_TRY(choose_turns(&turns, &w, aim, p->options.whole ? COPY_BYTES : 0));
     FET_TRY(runs_of(&r, p, &w, &turns));
     FET_TRY(fet__pass_repeat(p->graph, r.run, r.count, r.made));
     st = ranks_of(rank, p->graph, &r);
@@ -239,19 +258,15 @@ static fet_status over_budget(const fet__program *p, const fet__program_options 
         n ? fet__shape_text(&n->shape) : "", n ? n->scope : "", (double)bytes / MIB);
 }
 
-/* Needed work is without what the budget costs. */
-static void count_repeats(fet__program *p, int first)
+/* Needed work is what it was before. */
+static void count_repeats(fet__program *p, int first, double flops)
 {
     p->first_repeat = first;
-    for (int t = p->prologue_count; t < p->order_count; t++) {
-        const fet__node *n = p->steps[p->order[t]].node;
-
-        if (n == NULL || n->id < first)
-            continue;
-        p->info.repeated++;
-        p->info.repeated_flops += fet__node_cost(n).flops;
-    }
-    p->info.flops -= p->info.repeated_flops;
+    for (int t = p->prologue_count; t < p->order_count; t++)
+        p->info.repeated += p->steps[p->order[t]].node != NULL && p->steps[p->order[t]].node->id >= first;
+    p->info.repeated_flops = p->info.flops - flops;
+    p->info.flops = flops;
+    p->info.process_bytes -= p->info.repeated * COPY_SPARES;
 }
 
 /* Values are computed again until the plan fits. Placing may need a little more than the fullest step: what was missing is taken off the next
@@ -260,6 +275,7 @@ static fet_status squeeze(fet__program *p, fet__graph *g, const fet__program_opt
 {
     int64_t before = taken(p, o), aim = budget - (before - p->info.arena_bytes);
     int *rank = NULL, first = fet__graph_ids(g);
+    double flops = p->info.flops;
     fet_status st = FET_OK;
 
     for (int round = 0; round < MOST_ROUNDS; round++) {
@@ -268,7 +284,7 @@ static fet_status squeeze(fet__program *p, fet__graph *g, const fet__program_opt
         FET_TRY(repeat_values(p, &reached, &rank));
         fet__tables_drop(p);
         FET_TRY(fet__tables_make(p, g, o, false, rank));
-        count_repeats(p, first);
+        count_repeats(p, first, flops);
         if (taken(p, o) <= budget)
             goto done;
         if (reached > aim || taken(p, o) >= now)

@@ -51,12 +51,24 @@ static fet_status step_options(fet__step_options *out, fet__optimizer_options *o
     return FET_OK;
 }
 
+/* As much of the list as there is room for. */
+static void name_layers(fet_plan_report *r, const fet__step *s)
+{
+    fet__text t = {0};
+
+    if (fet__program_repeats(fet__step_program(s), &t) == FET_OK && t.s)
+        snprintf(r->repeated_layers, sizeof r->repeated_layers, "%s", t.s);
+    if (t.length >= sizeof r->repeated_layers)
+        memcpy(r->repeated_layers + sizeof r->repeated_layers - 4, "...", 4);
+    fet__text_fini(&t);
+}
+
 static void fill(fet_plan_report *r, const fet__step *s, const fet__model *m, int batch)
 {
-    fet__program_info info = fet__program_describe(s->program);
+    fet__program_info info = fet__step_info(s);
     double peak = fet__machine_peak(FET_F32, PEAK_SECONDS);
 
-    *r = (fet_plan_report){.total_bytes = info.total_bytes + info.weight_bytes,
+    *r = (fet_plan_report){.total_bytes = info.total_bytes + info.weight_bytes + info.process_bytes,
                            .arena_bytes = info.arena_bytes,
                            .weight_bytes = info.weight_bytes,
                            .packed_bytes = info.packed_bytes + info.once_bytes,
@@ -65,7 +77,12 @@ static void fill(fet_plan_report *r, const fet__step *s, const fet__model *m, in
                            .parameters = fet__model_parameters(m, false),
                            .gflops_per_image = info.flops / batch / 1e9,
                            .seconds_per_step = peak > 0 ? info.flops / (peak * 1e9) : 0,
-                           .steps = info.steps};
+                           .steps = info.steps,
+                           .process_bytes = info.process_bytes,
+                           .parts = s->micro ? batch / s->part : 1,
+                           .repeated = info.repeated,
+                           .repeated_share = info.flops > 0 ? info.repeated_flops / info.flops : 0};
+    name_layers(r, s);
 }
 
 static fet_status print(const fet__step *s, int steps, char **out)
@@ -73,7 +90,7 @@ static fet_status print(const fet__step *s, int steps, char **out)
     fet__text t = {0};
     fet_status st;
 
-    FET_TRY(fet__program_print(s->program, &t, steps != 0));
+    FET_TRY(fet__program_print(fet__step_program(s), &t, steps != 0));
     *out = t.failed ? NULL : fet__strdup(t.s ? t.s : "");
     if (!*out)
         st = FET_FAIL(FET_E_NOMEM, "no memory for the plan's text");

@@ -42,6 +42,7 @@ static json_t *state_object(const fet__run_state *s)
     json_object_set_new(j, "last_train_loss", real_or_null(s->last_train_loss));
     json_object_set_new(j, "seconds", json_real(s->seconds));
     json_object_set_new(j, "log_bytes", json_integer(s->log_bytes));
+    json_object_set_new(j, "parts", json_integer(s->parts));
     json_object_set_new(j, "memory", json_integer(s->memory));
     json_object_set_new(j, "threads", json_integer(s->threads));
     json_object_set_new(j, "batch", json_integer(s->batch));
@@ -116,7 +117,8 @@ static fet_status state_from(const json_t *j, const char *path, fet__run_state *
     const char *alive = json_string_value(json_object_get(j, "alive"));
 
     if (integer_from(j, "format") != 1 || !alive || integer_from(j, "step") < 0 || integer_from(j, "epoch") < 0 ||
-        integer_from(j, "epoch_step") < 0 || integer_from(j, "batch") < 1)
+        integer_from(j, "epoch_step") < 0 || integer_from(j, "batch") < 1 || integer_from(j, "parts") < 0 ||
+        integer_from(j, "parts") > integer_from(j, "batch"))
         return FET_FAIL(FET_E_FORMAT, "%s: not the state of a run of this version (metadata fettle.state)",
                         fet__show(path));
     *s = (fet__run_state){.step = integer_from(j, "step"),
@@ -131,7 +133,8 @@ static fet_status state_from(const json_t *j, const char *path, fet__run_state *
                           .log_bytes = integer_from(j, "log_bytes"),
                           .memory = integer_from(j, "memory"),
                           .threads = (int)integer_from(j, "threads"),
-                          .batch = (int)integer_from(j, "batch")};
+                          .batch = (int)integer_from(j, "batch"),
+                          .parts = (int)integer_from(j, "parts")};
     eval_from(json_object_get(j, "last"), &s->last);
     eval_from(json_object_get(j, "best"), &s->best);
     s->alive = fet__strdup(alive);

@@ -292,21 +292,42 @@ static fet_status count_steps(loop *l)
     return FET_OK;
 }
 
+/* ---- memory ----------------------------------------------------------------------------------------------------------- */
+
+#define RING 3 /* batches that a loader holds */
+
+static int64_t ring_bytes(const loop *l, int64_t batch)
+{
+    return RING * batch * l->m->input.height * l->m->input.width * 3 * (int64_t)sizeof(float);
+}
+
+/* What training leaves for an evaluation of `batch` images and its loader. An evaluation counts weights and the program's own memory itself. */
+static int64_t rest_for(const loop *l, int64_t batch)
+{
+    fet__program_info train = fet__step_info(&l->step);
+    int64_t rest = l->s.memory - ring_bytes(l, l->o->batch) - ring_bytes(l, batch) - train.total_bytes, model = 0;
+
+    for (int i = 0; i < fet__params_count(l->m->store); i++)
+        if (fet__params_at(l->m->store, i)->role != FET__STATE)
+            model += fet__params_at(l->m->store, i)->bytes;
+    rest -= train.weight_bytes > model ? train.weight_bytes - model : 0;
+    rest -= train.process_bytes - FET__PROCESS_BYTES;
+    return rest > 1 ? rest : 1;
+}
+
 /* The largest batch whose plan fits into what training leaves of the budget. Made before the first step: a run that could not
  * evaluate must not find out after its first epoch. */
 static fet_status open_evaluation(loop *l)
 {
-    fet__program_info train = fet__program_describe(l->step.program);
-    fet__step_options o = {.batch = l->o->batch, .memory = l->s.memory - train.total_bytes};
+    fet__step_options o = {.batch = l->o->batch};
     fet_status st = FET_OK;
 
     if (l->d->count[FET__VAL] == 0)
         return FET_OK;
     if (o.batch > l->d->count[FET__VAL])
         o.batch = l->d->count[FET__VAL];
-    if (o.memory < 1)
-        o.memory = 1;
     for (;;) {
+        o.memory = rest_for(l, o.batch);
         st = fet__step_create(&l->evaluation, l->m, &o);
         if (st != FET_E_NOMEM || o.batch == 1)
             break;
@@ -315,26 +336,69 @@ static fet_status open_evaluation(loop *l)
     l->evaluation_batch = o.batch;
     if (st == FET_OK)
         return st;
-    return fet__fail_in(st, "evaluation beside training (%.1f MiB of the budget)", (double)train.total_bytes / 1048576);
+    return fet__fail_in(st, "evaluation beside training (%.1f MiB)",
+                        (double)fet__step_info(&l->step).total_bytes / 1048576);
 }
 
-/* The training program's plan, with the evaluation's memory in the total. */
+/* The training program's plan, with the evaluation's memory and the loaders' in the total. */
 static fet__program_info plan_of(const loop *l)
 {
-    fet__program_info info = fet__program_describe(l->step.program);
+    fet__program_info info = fet__step_info(&l->step);
 
-    if (l->evaluation.program)
-        info.total_bytes += fet__program_describe(l->evaluation.program).total_bytes;
+    info.total_bytes += ring_bytes(l, l->o->batch);
+    if (!l->evaluation.program)
+        return info;
+    info.total_bytes += fet__program_describe(l->evaluation.program).total_bytes + ring_bytes(l, l->evaluation_batch);
+    info.process_bytes += fet__program_describe(l->evaluation.program).process_bytes - FET__PROCESS_BYTES;
     return info;
 }
 
 /* Decoded images are kept in what the plans leave of the budget, and never in more than an eighth of what is free. */
 static int64_t cache_bytes(const loop *l)
 {
-    int64_t left = l->s.memory - plan_of(l).total_bytes, most = fet__free_memory() / 8;
+    fet__program_info plan = plan_of(l);
+    int64_t left = l->s.memory - plan.total_bytes - plan.weight_bytes - plan.process_bytes,
+            most = fet__free_memory() / 8;
 
     left = left > 0 ? left / 2 : 0;
     return left < most ? left : most;
+}
+
+/* What evaluating image by image takes at least besides what training has anyway. */
+static fet_status least_evaluation(loop *l, int64_t *bytes)
+{
+    fet__step_options o = {.batch = 1, .memory = l->s.memory};
+    fet__program_info info;
+    fet__step s;
+    fet_status st = fet__step_create(&s, l->m, &o);
+
+    if (st != FET_OK)
+        return st;
+    info = fet__step_info(&s);
+    *bytes = info.arena_bytes + info.once_bytes + info.process_bytes - FET__PROCESS_BYTES + ring_bytes(l, 1);
+    fet__step_fini(&s);
+    return FET_OK;
+}
+
+/* Training takes what it likes; where too little is left to evaluate, it is made again with less. */
+static fet_status open_steps(loop *l, fet__step_options *o)
+{
+    int64_t least = 0;
+    fet_status st;
+
+    o->memory = l->s.memory - ring_bytes(l, l->o->batch);
+    o->memory = o->memory > 1 ? o->memory : 1;
+    FET_TRY(fet__step_create(&l->step, l->m, o));
+    st = open_evaluation(l);
+    if (st != FET_E_NOMEM)
+        goto done;
+    FET_TRY(least_evaluation(l, &least));
+    fet__step_fini(&l->step);
+    o->memory = o->memory - least > 1 ? o->memory - least : 1;
+    FET_TRY(fet__step_create(&l->step, l->m, o));
+    st = open_evaluation(l);
+done:
+    return st;
 }
 
 static fet_status open_program(loop *l)
@@ -345,7 +409,7 @@ static fet_status open_program(loop *l)
                               .smoothing = l->o->smoothing,
                               .drop_path = l->o->drop_path,
                               .optimizer = &l->o->optimizer,
-                              .memory = l->s.memory,
+                              .parts = l->s.parts,
                               .check_finite = l->o->check_finite,
                               .seed = l->o->seed};
     fet__loader_options loader = {.preprocess = fet__model_preprocess(l->m),
@@ -354,10 +418,14 @@ static fet_status open_program(loop *l)
                                   .shuffle = true,
                                   .drop_last = l->o->drop_last,
                                   .seed = l->o->seed};
+    fet__program_info info;
     fet_status st;
 
-    FET_TRY(fet__step_create(&l->step, l->m, &step));
-    FET_TRY(open_evaluation(l));
+    FET_TRY(open_steps(l, &step));
+    l->s.parts = l->o->batch / l->step.part;
+    info = plan_of(l);
+    if (l->o->memory > 0 || info.repeated > 0 || l->s.parts > 1)
+        fet__note_budget(fet__step_program(&l->step), &info, l->o->batch, l->s.parts, l->s.memory);
     loader.cache_bytes = cache_bytes(l);
     FET_TRY(fet__loader_create(&l->loader, l->d->samples[FET__TRAIN], l->d->count[FET__TRAIN], &loader));
 done:
@@ -396,7 +464,7 @@ static fet_status begin(loop *l, bool has_state)
 
     l->saved_step = -1;
     l->s = (fet__run_state){.best_epoch = -1,
-                            .memory = l->o->memory > 0 ? l->o->memory : fet__free_memory(),
+                            .memory = l->o->memory > 0 ? l->o->memory : fet__free_memory() + fet__peak_rss(),
                             .threads = fet__threads(),
                             .batch = l->o->batch};
     if (has_state)

@@ -129,8 +129,11 @@ static json_t *machine_object(const fet__run_state *s, const fet__program_info *
     json_object_set_new(j, "cpu", json_string(fet__cpu_text()));
     json_object_set_new(j, "threads", json_integer(s->threads));
     json_object_set_new(j, "memory_budget", json_integer(s->memory));
-    json_object_set_new(j, "planned_bytes", json_integer(info->total_bytes + info->weight_bytes));
+    json_object_set_new(j, "planned_bytes", json_integer(info->total_bytes + info->weight_bytes + info->process_bytes));
     json_object_set_new(j, "batch", json_integer(s->batch));
+    json_object_set_new(j, "batch_parts", json_integer(s->parts));
+    json_object_set_new(j, "repeated_steps", json_integer(info->repeated));
+    json_object_set_new(j, "repeated_gflop", json_real(info->repeated_flops / 1e9));
     return j;
 }
 

@@ -292,7 +292,7 @@ static fet_status begin(fet__spcl_run *r, bool has_state)
 
     r->s = (fet__spcl_state){.best_epoch = -1,
                              .last_loss = (double)NAN,
-                             .memory = r->o->memory > 0 ? r->o->memory : fet__free_memory(),
+                             .memory = r->o->memory > 0 ? r->o->memory : fet__free_memory() + fet__peak_rss(),
                              .threads = fet__threads(),
                              .batch = r->o->batch};
     if (has_state)

@@ -162,8 +162,11 @@ static void bind(fet__spcl_step *s)
 
 fet_status fet__spcl_step_create(fet__spcl_step *out, fet__model *m, const fet__spcl_step_options *o)
 {
-    fet__program_options program = {
-        .memory = o->memory, .reference = o->reference, .check_finite = o->check_finite, .require_finite = "loss"};
+    fet__program_options program = {.memory = o->memory,
+                                    .whole = o->memory > 0,
+                                    .reference = o->reference,
+                                    .check_finite = o->check_finite,
+                                    .require_finite = "loss"};
     fet_status st;
 
     memset(out, 0, sizeof *out);
@@ -173,7 +176,10 @@ fet_status fet__spcl_step_create(fet__spcl_step *out, fet__model *m, const fet__
         return FET_FAIL(FET_E_ARG, "a batch of %d images and a memory of %lld rows", o->batch, (long long)o->rows);
     FET_TRY(memory_of(out, m, o));
     FET_TRY(build(out, m, o));
-    FET_TRY(fet__program_create(&out->base.program, out->base.graph, &program));
+    st = fet__program_create(&out->base.program, out->base.graph, &program);
+    if (st == FET_E_NOMEM)
+        fet__fail_in(st, "a batch is not run in parts, for its features move the memory together");
+    FET_TRY(st);
     bind(out);
 done:
     if (st != FET_OK)

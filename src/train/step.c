@@ -1,11 +1,11 @@
 /* The program of one step: model, loss, gradients of what trains, optimiser; or, in evaluation, model and loss. What is fed to it
  * comes from loop.c and evaluate_loop.c. */
-#include "train/train_int.h"
+#include "train/micro_batch.h"
 
 #include <string.h>
 
 /* Mean over the samples that have a label: the last batch of an epoch is filled up with label -1, which gives loss 0. */
-static fet__node *mean_loss(fet__graph *g, fet__node *each, fet__node *labels)
+fet__node *fet__mean_loss(fet__graph *g, fet__node *each, fet__node *labels)
 {
     fet__node *valid, *count;
 
@@ -16,21 +16,21 @@ static fet__node *mean_loss(fet__graph *g, fet__node *each, fet__node *labels)
 
 /* A picture that two were mixed into: own CE(label) + (1 - own) CE(labels2). Cross-entropy is linear in its target, so this is
  * the loss of the mixed soft target, smoothing included. */
-static fet__node *loss_of(fet__graph *g, fet__node *logits, fet__node *labels, const fet__step_options *o)
+static fet__node *loss_of(fet__graph *g, fet__node *logits, fet__node *labels, const fet__step_options *o, bool micro)
 {
     fet__node *each = fet__cross_entropy(g, logits, labels, o->smoothing), *labels2, *own, *second;
 
     if (!o->mix)
-        return mean_loss(g, each, labels);
+        return micro ? fet__micro_mean(g, each) : fet__mean_loss(g, each, labels);
     labels2 = fet__input(g, "labels2", FET_I32, FET_SHAPE(o->batch));
     own = fet__input(g, "own", FET_F32, FET_SHAPE(o->batch));
     second = fet__cross_entropy(g, logits, labels2, o->smoothing);
     /* second + own (each - second) */
     each = fet__add(g, second, fet__mul(g, own, fet__sub(g, each, second)));
-    return mean_loss(g, each, labels);
+    return micro ? fet__micro_mean(g, each) : fet__mean_loss(g, each, labels);
 }
 
-static fet_status collect(fet__step *s, fet__model *m)
+fet_status fet__step_collect(fet__step *s, fet__model *m)
 {
     int i, n = fet__params_count(m->store);
     fet_status st;
@@ -55,7 +55,7 @@ fet_status fet__step_train(fet__step *s, fet__model *m, fet__node *loss, const f
     fet_status st;
     int i;
 
-    FET_TRY(collect(s, m));
+    FET_TRY(fet__step_collect(s, m));
     FET_TRY(FET_NEW(leaves, s->trainable));
     FET_TRY(FET_NEW(grads, s->trainable));
     for (i = 0; i < s->trainable; i++) {
@@ -70,8 +70,10 @@ done:
     return st;
 }
 
-static fet_status build(fet__step *s, fet__model *m, const fet__step_options *o)
+/* `batch` > o->batch: a part's graph, of a step that is run in batch / o->batch parts. */
+static fet_status build(fet__step *s, fet__model *m, const fet__step_options *o, int batch)
 {
+    fet__micro_form form = {.parts = batch / o->batch};
     fet__build b = {.train = o->train, .dtype = FET_F32, .drop_path = o->drop_path};
     fet__node *images, *labels, *features, *logits, *loss;
     fet_status st;
@@ -80,20 +82,34 @@ static fet_status build(fet__step *s, fet__model *m, const fet__step_options *o)
     b.g = s->graph;
     if (o->train)
         b.step = fet__input(s->graph, "step", FET_I32, fet__shape_scalar());
+    if (form.parts > 1)
+        fet__micro_masks(&form, &b);
     images = fet__input(s->graph, "images", FET_F32, FET_SHAPE(o->batch, m->arch.height, m->arch.width, fet__model_channels(m)));
     labels = fet__input(s->graph, "labels", FET_I32, FET_SHAPE(o->batch));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
-    fet__output(s->graph, "features", features);
+    if (fet__graph_assigns(s->graph) > 0) {
+        fet__node *statistic;
+
+        fet__graph_assign(s->graph, 0, &statistic);
+        s->coupled = statistic->param;
+    }
+    if (form.parts == 1)
+        fet__output(s->graph, "features", features);
     if (!logits) {
         st = o->train ? FET_FAIL(FET_E_ARG, "the model has no head to train") : FET_OK;
         goto done;
     }
-    loss = loss_of(s->graph, logits, labels, o);
-    fet__output(s->graph, "logits", logits);
+    loss = loss_of(s->graph, logits, labels, o, form.parts > 1);
     fet__output(s->graph, "loss", loss);
+    if (form.parts == 1)
+        fet__output(s->graph, "logits", logits);
     FET_TRY(fet__graph_status(s->graph));
-    if (o->optimizer)
+    if (form.parts > 1) {
+        FET_TRY(fet__step_collect(s, m));
+        FET_TRY(fet__micro_create(s, m, loss, o, batch));
+    } else if (o->optimizer) {
         FET_TRY(fet__step_train(s, m, loss, o));
+    }
 done:
     return st;
 }
@@ -218,7 +234,19 @@ done:
 
 fet_status fet__step_compute(fet__step *s)
 {
+    if (s->micro)
+        return fet__micro_compute(s);
     return s->parts ? run_parts(s) : fet__program_run(s->program);
+}
+
+const fet__program *fet__step_program(const fet__step *s)
+{
+    return s->micro ? fet__micro_program(s->micro) : s->program;
+}
+
+fet__program_info fet__step_info(const fet__step *s)
+{
+    return s->micro ? fet__micro_info(s) : fet__program_describe(s->program);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -226,14 +254,61 @@ fet_status fet__step_compute(fet__step *s)
 static fet_status create_program(fet__step *out, fet__model *m, const fet__step_options *o)
 {
     fet__program_options program = {.memory = o->memory,
+                                    .whole = o->memory > 0,
                                     .reference = o->reference,
                                     .check_finite = o->check_finite,
                                     .require_finite = o->optimizer ? "loss" : NULL};
     fet_status st;
 
-    FET_TRY(build(out, m, o));
+    FET_TRY(build(out, m, o, o->batch));
     FET_TRY(fet__program_create(&out->program, out->graph, &program));
 done:
+    return st;
+}
+
+/* ---- training in parts ------------------------------------------------------------------------------------------- */
+
+static fet_status create_parts(fet__step *out, fet__model *m, const fet__step_options *o, int parts)
+{
+    fet__step_options part = *o;
+    fet_status st;
+
+    fet__step_fini(out);
+    part.batch = o->batch / parts;
+    st = build(out, m, &part, o->batch);
+    out->batch = o->batch;
+    out->part = part.batch;
+    return st;
+}
+
+/* Whole batches are over the budget, as the thread's message says. */
+static fet_status create_smaller(fet__step *out, fet__model *m, const fet__step_options *o)
+{
+    fet_status st = FET_E_NOMEM;
+
+    if (out->coupled)
+        return fet__fail_in(st, "the batch of %d cannot be run in parts, for batch norm takes its statistics from all of it (%s)",
+                            o->batch, fet__show(out->coupled->name));
+    for (int parts = 2; parts <= o->batch && st == FET_E_NOMEM; parts++)
+        if (o->batch % parts == 0)
+            st = create_parts(out, m, o, parts);
+    if (st == FET_E_NOMEM)
+        fet__fail_in(st, "even with a batch of %d run image by image", o->batch);
+    return st;
+}
+
+/* One that is trained: as a whole, or in the parts that are asked for, or in as few as fit. */
+static fet_status create_training(fet__step *out, fet__model *m, const fet__step_options *o)
+{
+    fet_status st;
+
+    if (o->parts > 1 && o->batch % o->parts != 0)
+        return FET_FAIL(FET_E_ARG, "a batch of %d is not %d equal parts", o->batch, o->parts);
+    if (o->parts > 1)
+        return create_parts(out, m, o, o->parts);
+    st = create_program(out, m, o);
+    if (st == FET_E_NOMEM && o->parts == 0 && !o->reference && o->batch > 1)
+        st = create_smaller(out, m, o);
     return st;
 }
 
@@ -248,7 +323,9 @@ fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_optio
     if (fet__model_channels(m) != 3 && !o->bands)
         return FET_FAIL(FET_E_ARG, "the model takes images of %d channels, and pictures have 3",
                         fet__model_channels(m));
-    FET_TRY(create_program(out, m, o));
+    FET_TRY(o->optimizer ? create_training(out, m, o) : create_program(out, m, o));
+    if (out->micro)
+        goto done;
     part.batch = part_of(out, o);
     if (part.batch < o->batch) {
         fet__step_fini(out);
@@ -271,5 +348,6 @@ void fet__step_fini(fet__step *s)
     fet__graph_destroy(s->graph);
     fet__free(s->params);
     parts_destroy(s->parts);
+    fet__micro_destroy(s->micro);
     memset(s, 0, sizeof *s);
 }

@@ -67,7 +67,8 @@ typedef struct fet__step_options {
     bool mix; /* training pictures have two labels each, with shares: batches of a plan that mixes */
     double smoothing, drop_path;
     const fet__optimizer_options *optimizer; /* NULL: evaluation */
-    int64_t memory;
+    int64_t memory; /* for all that the process takes; 0: what is free, for the program */
+    int parts;      /* training: the batch is run in so many, the gradients added up; 0: in as few as the memory asks for */
     bool check_finite, reference;
     bool bands; /* images of any number of channels, which the caller reads; else pictures have 3 */
     uint64_t seed;
@@ -87,14 +88,21 @@ typedef struct fet__step {
     int64_t trainable_values;
     fet__param **params;           /* the trainable ones, in store order; [trainable] */
     int batch, part;               /* images of a step, and of one run of the program (evaluation may take several) */
-    struct fet__step_parts *parts; /* NULL when part is batch */
+    struct fet__step_parts *parts; /* evaluation in parts, else NULL */
+    const fet__param *coupled;     /* a statistic of the batch that the forward half moves: samples touch each other; NULL: none */
+    struct fet__micro *micro;      /* training in parts, else NULL: `program` is the update alone then */
 } fet__step;
-/* An evaluation whose working memory would leave the processor's cache takes the batch in parts: samples do not touch each other, so
+/* A training step that is over its budget even with values computed again is run in parts of equal size, where samples do not touch each other
+ * and nothing else forbids it: the result is the same but for rounding. FET_E_NOMEM says why not, or what would do.
+ * An evaluation whose working memory would leave the processor's cache takes the batch in parts: samples do not touch each other, so
  * only speed and memory change. */
 fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_options *o);
 void fet__step_fini(fet__step *s);
 /* Run the step on what images and labels hold; then logits, features and loss are there. */
 fet_status fet__step_compute(fet__step *s);
+/* What the whole step takes, and the program that most of it is in (of a part, where the batch is run in parts). */
+fet__program_info fet__step_info(const fet__step *s);
+const fet__program *fet__step_program(const fet__step *s);
 /* Copy a loader's batch into the program's inputs. */
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values);
 
@@ -157,6 +165,9 @@ typedef struct fet__eval_result {
     double top1, top5, macro_f1, loss;
     int64_t images, skipped;
 } fet__eval_result;
+/* bands_file.c. Array "x" (or the only one) of a NumPy file, [channels, H, W], to `out` [H, W, channels]. FET_E_DATA for another size or a value
+ * that is not finite. */
+fet_status fet__bands_read(float *out, const char *path, int height, int width, int channels);
 fet__preprocess fet__model_preprocess(const fet__model *m); /* how the model wants its pictures, for the data layer */
 fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__dataset *d, fet__split split, int batch,
                          int64_t memory);
@@ -165,17 +176,6 @@ fet_status fet__evaluate(fet__eval_result *out, fet__model *m, const fet__datase
 fet_status fet__evaluate_with(fet__eval_result *out, fet__step *step, int batch, fet__model *m, const fet__dataset *d,
                               fet__split split);
 
-/* bands_file.c. Array "x" (or the only one) of a NumPy file, [channels, H, W], to `out` [H, W, channels]. FET_E_DATA for another size or a value
- * that is not finite. */
-fet_status fet__bands_read(float *out, const char *path, int height, int width, int channels);
-/* ---- run_folder.c, checkpoint.c, loop.c ------------------------------------------------------------------------------ */
-typedef struct fet__progress {
-    int64_t step, steps, epoch, epochs;
-    double loss, lr, images_per_s, seconds_left, top1; /* top1 < 0: not evaluated yet */
-} fet__progress;
-typedef struct fet__loop_options {
-    const char *out; /* RUN */
-    bool resume;
 /* ---- site_scores.c ----------------------------------------------------------------------------------------------------- */
 typedef struct fet__scores fet__scores; /* running; of a data set with domains or groups, classes or numbers */
 typedef struct fet__site_scores {
@@ -194,6 +194,14 @@ fet_status fet__score(fet__scores *const *into, int scores, fet__model *m, const
                       int batch, int64_t memory);
 fet_status fet__scores_result(const fet__scores *s, fet__site_scores *out);
 
+/* ---- run_folder.c, checkpoint.c, loop.c ------------------------------------------------------------------------------ */
+typedef struct fet__progress {
+    int64_t step, steps, epoch, epochs;
+    double loss, lr, images_per_s, seconds_left, top1; /* top1 < 0: not evaluated yet */
+} fet__progress;
+typedef struct fet__loop_options {
+    const char *out; /* RUN */
+    bool resume;
     int64_t epochs, steps; /* steps > 0 ends there, whatever epochs say */
     int batch;
     fet__schedule schedule; /* base, min, warmup filled in; total is set by the loop (epochs) when 0 */

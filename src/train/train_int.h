@@ -14,13 +14,19 @@ typedef struct fet__run_state {
     double last_train_loss, seconds; /* seconds of all sessions */
     int64_t log_bytes;               /* of log.csv that belong to this state */
     int64_t memory;                  /* budget of the first start */
-    int threads, batch;
+    int threads, batch, parts;       /* parts: in which the batch is run; 0: an old state, which does not say */
     char *alive; /* '1' for each trained tensor that has had a gradient; fet__alloc'ed */
 } fet__run_state;
 
 /* ---- step.c --------------------------------------------------------------------------------------------------------- */
 /* Gradients of what trains and the optimiser's update into s->graph; fills the lists of trained tensors. */
 fet_status fet__step_train(fet__step *s, fet__model *m, fet__node *loss, const fet__step_options *o);
+/* Mean of `each` over the samples with a label from 0 on. */
+fet__node *fet__mean_loss(fet__graph *g, fet__node *each, fet__node *labels);
+
+/* ---- budget_note.c -------------------------------------------------------------------------------------------------- */
+/* Says what a budget led to: what is computed again, in how many parts a batch is run, what is planned of the budget. */
+void fet__note_budget(const fet__program *p, const fet__program_info *info, int batch, int parts, int64_t budget);
 
 /* ---- checkpoint.c ------------------------------------------------------------------------------------------------- */
 /* state.safetensors: trained tensors as param.NAME, optimiser states by their names, the rest as JSON metadata. Atomic. */
