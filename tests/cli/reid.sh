@@ -64,10 +64,17 @@ for more in "--labels clusters" "--labels instances" "--labels supervised" "--in
     # shellcheck disable=SC2086
     run 0 reid train --data syn/target $small --epochs 1 --iters 2 $more --out one
 done
-# shellcheck disable=SC2086
-run 0 reid train --data syn/target --model none --arch vit:dim=32,depth=1,heads=2,patch=8,img=32 --batch 16 --threads 2 --quiet --epochs 1 --iters 2 --out vit --json
-json map:real
-run 0 reid eval --model vit --data syn/target --json
+# Any network can be the encoder; a norm of instances and GeM belong to residual ones.
+for arch in vit:dim=32,depth=1,heads=2,patch=8,img=32 swin:dim=16,depths=1+1,heads=2+4,window=4,img=32 quadranet:depths=1+1+1+1,dim=8,img=32 \
+    resnet_cifar:depth=8,img=32 resnet:block=bottleneck,blocks=1+1+1+1,width=8,img=32x16,ibn=a,pool=gem; do
+    rm -rf one
+    run 0 reid train --data syn/target --source syn/source --model none --arch $arch --batch 8 --k1 8 --k2 3 --threads 2 --quiet --epochs 1 --iters 1 --out one --json
+    map=$(value map)
+    run 0 reid eval --model one --data syn/target --json --quiet
+    same "mAP of $arch" "$map" "$(value map)"
+done
+run 2 reid train --data syn/target --model none --arch vit:dim=32,depth=1,heads=2,patch=8,img=32 --pool gem --out x --quiet
+says "has no choice of pooling"
 
 run 0 bench jaccard --n 64 --dim 32 --steps 2 --profile --json
 json workload:text mode:text dtype:text n:int dim:int threads:int median_s:real min_s:real images_per_s:real peak_rss_mib:int
@@ -147,12 +154,52 @@ cp syn/target/train/00000/c1_000.png none/gallery/a/c2.png
 run 1 reid eval --model usl --data none --quiet
 one_sentence
 says "match"
-# Weights that are not numbers: the features of the first image are named.
+# One query without a match does not stop the others; it is counted.
+cp -r syn/target mixed && mkdir mixed/query/stranger && cp syn/target/train/00000/c1_000.png mixed/query/stranger/c1.png
+run 0 reid eval --model usl --data mixed --json
+same "queries with a match" 24 "$(value queries)"
+says "1 of 25 queries have no match"
+# A picture that cannot be read is named, in training and in evaluation.
+cp -r syn/target broken && printf 'no picture' >broken/train/00000/c1_000.png && printf 'no picture' >broken/gallery/00007/c1_000.png
+# shellcheck disable=SC2086
+run 1 reid train --data broken $small --out x
+one_sentence
+says "train/00000/c1_000.png"
+run 1 reid eval --model usl --data broken --quiet
+one_sentence
+says "gallery/00007/c1_000.png"
+# shellcheck disable=SC2086
+run 0 reid train --data syn/target --source syn/target --model none --arch $net --batch 16 --threads 2 --k1 8 --k2 3 --epochs 1 --iters 1 --out twice
+says "source and target are the same folder"
+mkdir -p cars/image_train && cp syn/target/train/00000/c1_000.png cars/image_train/0001_c006_1.jpg
+run 1 reid eval --model usl --data cars --format vehiclex --quiet
+one_sentence
+says "0 query and 0 gallery images (format vehiclex)"
+mkdir -p msmt/train && for part in train val query gallery; do echo "0000/0000_000_16_0303morning_0015_0.jpg 0" >msmt/list_$part.txt; done
+run 1 reid eval --model usl --data msmt --quiet
+one_sentence
+says "0000_000_16_0303morning_0015_0.jpg" "camera from 1 to 15"
+# Weights that are not numbers (with the checksum under another name, or the file would count as damaged): the features of the first image are named.
 size=$(wc -c <usl/model.safetensors)
-head -c $((size - 4096)) usl/model.safetensors >nan.safetensors
+sed 's/fettle\.checksum/fettle.checkers/' usl/model.safetensors | head -c $((size - 4096)) >nan.safetensors
 head -c 4096 /dev/zero | tr '\0' '\377' >>nan.safetensors
 run 1 reid eval --model nan.safetensors --data syn/target --quiet
 one_sentence
+says "its features are not finite"
+run 1 reid search --model nan.safetensors --gallery syn/target/gallery --quiet syn/target/query/00007/c2_000.png
+one_sentence
+says "its features are not finite"
+# shellcheck disable=SC2086
+run 1 reid train --data syn/target --model nan.safetensors --batch 16 --threads 2 --quiet --k1 8 --k2 3 --out x
+one_sentence
+says "its features are not finite"
+rm -rf x
+run 2 reid train --data syn/target --model none --arch $net --eps 0.01 --out x
+says "eps 0.01 with eps-gap 0.02"
+run 2 reid train --data syn/target --model none --arch $net --temp 0 --out x
+says "temp"
+run 2 reid train --data syn/target --model none --arch $net --momentum 1 --out x
+says "momentum"
 run 2 reid train --data syn/target $small --eps 0.99 --out x
 says "eps 0.99"
 run 2 reid train --data syn/target --model none --arch $net --k1 8 --k2 9 --out x
