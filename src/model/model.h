@@ -116,8 +116,6 @@ fet_status fet__model_save_adapter(fet__model *m, const char *path, const fet__m
 fet_status fet__model_merge(fet__model *m, fet__text *merged);
 int64_t fet__model_parameters(const fet__model *m, bool trainable_only);
 
-/* ---- encoder.c: a model that gives features for retrieval ------------------------------------------------------- */
-typedef struct fet__encoder_options {
 /* ---- context.c: a site's context behind the channels of its pictures (ARM-CML) ------------------------------------ */
 #define FET__CONTEXT_MAP "context_map"
 /* Of a picture: of the network's input, less the context's. */
@@ -126,6 +124,8 @@ int fet__model_channels(const fet__model *m);
  * first. fet__model_build puts the map behind pictures that come without it. */
 fet_status fet__model_widen(fet__model *m, int extra);
 
+/* ---- encoder.c: a model that gives features for retrieval ------------------------------------------------------- */
+typedef struct fet__encoder_options {
     int last_stride;  /* of a residual network: 1 or 2; 0: as it is */
     const char *pool; /* "mean", "gem"; NULL: as it is */
     enum {

@@ -70,14 +70,14 @@ fet_status fet__model_fresh_head(fet__model *m, int count);
 /* The model as it was before its adapter; does nothing where there is none. */
 void fet__model_detach(fet__model *m);
 
-/* ---- model_open.c ------------------------------------------------------------------------------------------------ */
-/* A graph of the whole model without running it: initialises what may be, finds what is missing, and with
- * `drop_unused` takes tensors that the model does not use out of the store. */
-fet_status fet__model_probe(fet__model *m, bool may_initialise, bool drop_unused);
 /* ---- context.c ---------------------------------------------------------------------------------------------------- */
 /* Pictures, and behind their channels the site's context where the model has one and they lack it. */
 fet__node *fet__model_with_context(const fet__model *m, fet__build *b, fet__node *images);
 
+/* ---- model_open.c ------------------------------------------------------------------------------------------------ */
+/* A graph of the whole model without running it: initialises what may be, finds what is missing, and with
+ * `drop_unused` takes tensors that the model does not use out of the store. */
+fet_status fet__model_probe(fet__model *m, bool may_initialise, bool drop_unused);
 /* RUN or FILE -> the file (caller frees). */
 char *fet__model_file(const char *path, const char *name_in_run);
 
