@@ -3,7 +3,7 @@
 # from twelve pictures by each method, another domain's file, the number of pictures with and without episodes, whole norms against scales and
 # shifts; last the methods that are trained for adaptation (ARM, Meta-DMoE), each one more pass from the ERM model. Starts from the published
 # CIFAR ResNet-20. Goes on cell by cell: what is done is kept in build/experiments/mabn, so an interrupted run continues; a seed is finished
-# before the next begins (SEEDS="0": that one alone). Prints the tables of docs/experiments.md. Some 75 minutes of one core.
+# before the next begins (SEEDS="0", DOMAINS="photo", PARTS="main": these alone, and tables of them). Prints the tables of docs/experiments.md. Some 75 minutes of one core.
 # Usage: ./run experiment mabn        (needs ../shared/data/pacs96.tar and ../shared/data/weights, or PACS= and RESNET20= paths)
 set -eu
 fettle=$(cd "$(dirname "${1:-build/fettle}")" && pwd)/$(basename "${1:-build/fettle}")
@@ -17,7 +17,8 @@ mkdir -p "$work"
 cd "$work"
 [ -d pacs96 ] || tar -xf "$pacs"
 seeds=${SEEDS:-0 1 2}
-domains="photo art_painting cartoon"
+parts=${PARTS:-main rival}
+domains=${DOMAINS:-photo art_painting cartoon}
 epochs=${EPOCHS:-4}
 episodes=${EPISODES:-150}
 small="--hidden 256 --projection 64 --inner-lr 0.05 --lr 1e-3 --outer-lr 3e-4 --batch 32"
@@ -93,13 +94,14 @@ rival_cells() {
         adapt "$domain/d_$rival.$seed" "$domain/$rival.$seed"
     done
 }
-for part in main rival; do
+for part in $parts; do
     for seed in $seeds; do
         for domain in $domains; do
-            ${part}_cells
+            "${part}_cells"
         done
     done
 done
+
 row() { # row TITLE KEY CELL
     printf '| %s |' "$1"
     for domain in $domains; do
@@ -108,7 +110,15 @@ row() { # row TITLE KEY CELL
     done
     printf '\n'
 }
-printf '| method | photo | art painting | cartoon |\n| --- | --- | --- | --- |\n'
+heads() { # heads FIRST: a table's head with the domains
+    printf '| %s |' "$1"
+    # shellcheck disable=SC2086
+    printf ' %s |' $domains
+    printf '\n| --- |'
+    for domain in $domains; do printf ' --- |'; done
+    printf '\n'
+}
+heads method
 row ERM before bn
 row "ERM + BN statistics" after bn
 row "ERM + TENT (statistics, then entropy)" after tent
@@ -118,10 +128,13 @@ row "MABN, not adapted" before mabn
 row MABN after mabn
 row "MABN, statistics too" after whole
 row "MABN + TENT" top1 mabn_tent
-row "ARM-BN" after d_arm_bn
-row "ARM-CML" after d_arm_cml
-row "ARM-LL" after d_arm_ll
-row "Meta-DMoE" after d_dmoe
+case $parts in *rival*)
+    row "ARM-BN" after d_arm_bn
+    row "ARM-CML" after d_arm_cml
+    row "ARM-LL" after d_arm_ll
+    row "Meta-DMoE" after d_dmoe
+    ;;
+esac
 printf '\n| all three domains, model without | not adapted | own file | another'"'"'s |\n| --- | --- | --- | --- |\n'
 for domain in $domains; do
     printf '| %s |' "$domain"
@@ -131,14 +144,10 @@ for domain in $domains; do
     done
     printf '\n'
 done
-printf '\n| pictures | photo | art painting | cartoon | without episodes: photo | art painting | cartoon |\n| --- | --- | --- | --- | --- | --- | --- |\n'
-for count in 1 4 12 32; do
-    printf '| %s |' $count
-    for stage in meta joint; do
-        for domain in $domains; do
-            # shellcheck disable=SC2046
-            printf ' %s |' "$(summary after $(files "$domain" "count.$stage.$count"))"
-        done
-    done
+for stage in meta joint; do
     printf '\n'
+    heads "pictures, $([ $stage = meta ] && echo with || echo without) episodes"
+    for count in 1 4 12 32; do
+        row $count after "count.$stage.$count"
+    done
 done

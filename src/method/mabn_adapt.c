@@ -390,6 +390,8 @@ static fet_status adapt_images(work *w, fet_adapt_result *r)
     if (!(r->domain = fet__arena_alloc(arena, 1, sizeof *r->domain)))
         return FET_E_NOMEM;
     r->count = 1;
+    r->before = r->after = r->shuffled = r->worst_before = r->worst_after = r->worst_shuffled = (double)NAN;
+    r->f1[0] = r->f1[1] = r->f1[2] = (double)NAN;
     r->domain->name = fet__arena_strdup(arena, w->o->images);
     FET_TRY(list_images(w, arena, &samples, &count));
     r->domain->images = count;

@@ -11,6 +11,10 @@ pkg_check_modules(cli_test_zip REQUIRED IMPORTED_TARGET libzip)
 add_executable(make_bands ${cli_here}/make_bands.c)
 target_link_libraries(make_bands PRIVATE fettle_flags PkgConfig::cli_test_zip)
 
+add_executable(cut_tensor ${cli_here}/cut_tensor.c)
+target_include_directories(cut_tensor PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(cut_tensor PRIVATE fettle_flags fet_store)
+
 # cli_script(NAME TIMEOUT ARGUMENT...): NAME.sh with the harness, the program and the JSON checker in front.
 function(cli_script name timeout)
   add_test(NAME cli_${name} COMMAND sh ${cli_here}/${name}.sh ${cli_here}/harness.sh $<TARGET_FILE:fettle>
@@ -22,12 +26,13 @@ cli_script(hostile 300 $<TARGET_FILE:hostile_pictures>)
 cli_script(path 300 ${PROJECT_SOURCE_DIR}/recipes)
 cli_script(reid 300)
 cli_script(augment 120 ${PROJECT_SOURCE_DIR}/recipes)
-cli_script(mabn 300)
+cli_script(mabn 300 $<TARGET_FILE:cut_tensor>)
 cli_script(rivals 300)
 cli_script(sites 300 $<TARGET_FILE:make_bands>)
 cli_script(modules 300)
 cli_script(bench 600)
 cli_script(quadranet 300 ${PROJECT_SOURCE_DIR}/recipes)
+cli_script(nas 300)
 cli_script(example 120 $<TARGET_FILE:tune_merge_predict> $<TARGET_FILE:xor_neuron>)
 
 fettle_test(cli_killed SOURCES ${cli_here}/test_cli_killed.c TIMEOUT 600)

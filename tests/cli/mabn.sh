@@ -1,7 +1,7 @@
 #!/bin/sh
 # Known sites to a run, a new site to a file, the file in an evaluation; rivals, refusals, and a run that is stopped and goes on to the same
-# bits. mabn.sh HARNESS FETTLE JSON_CHECK
-FETTLE=$2 JSON_CHECK=$3
+# bits. mabn.sh HARNESS FETTLE JSON_CHECK CUT_TENSOR
+FETTLE=$2 JSON_CHECK=$3 CUT=$4
 . "$1"
 
 run 0 data synth --out sites --domains 3 --classes 3 --per-class 10 --val-per-class 4 --quiet
@@ -111,5 +111,28 @@ says "no pictures to adapt from"
 run 0 meta --model none $small $rates --epochs 1 --episodes 1 --out other --seed 5
 run 1 eval --model other --adapter site.safetensors --data sites/sketch
 says "trained on another model"
+
+
+# A file with a layer missing, or damaged; made from no picture, or one.
+"$CUT" site.safetensors cut.safetensors layer2.0.bn1.bias || complain "cut_tensor failed"
+run 1 eval --model whole --adapter cut.safetensors --data sites/sketch
+says "tensor layer2.0.bn1.bias [16] is missing"
+head -c 2000 site.safetensors >short.safetensors
+run 1 eval --model whole --adapter short.safetensors --data sites/sketch
+one_sentence
+run 0 adapt --model whole --images sites/sketch/train/disc --count 0 --out none.safetensors --json
+says "the trained values stay"
+prints '"before": null' '"adapted": false'
+run 0 eval --model whole --adapter none.safetensors --data sites/sketch --json
+same "loss with a file of no picture" "$(value loss)" "$plain"
+mkdir one
+cp sites/sketch/train/disc/0000.png one/
+for method in mabn bn tent arm-bn; do
+    run 0 adapt --model whole --images one --out one.safetensors --method $method
+    run 0 eval --model whole --adapter one.safetensors --data sites/sketch
+done
+run 0 eval --model whole --data sites/sketch --json
+run 0 adapt --model whole --data sites --out scored --json
+json macro_f1_before:real macro_f1_after:real worst_group_before:text
 
 finish
