@@ -17,6 +17,16 @@ const flag flags_common[] = {{"threads", "N", "the cores this process may use", 
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
 
+/* Does the command have a flag of its own by this name? It then takes the common one's place. */
+static bool has_own(const command *c, const char *name)
+{
+    for (int g = 0; c->groups[g]; g++)
+        for (const flag *f = c->groups[g]; f->name; f++)
+            if (strcmp(f->name, name) == 0)
+                return true;
+    return false;
+}
+
 static void print_flag(const flag *f)
 {
     char left[64];
@@ -44,7 +54,8 @@ void print_command_help(const command *c)
         for (f = c->groups[g]; f->name; f++)
             print_flag(f);
     for (f = flags_common; f->name; f++)
-        print_flag(f);
+        if (!has_own(c, f->name))
+            print_flag(f);
     printf("\nexample:\n  %s\n", c->example);
 }
 
@@ -195,7 +206,9 @@ int args_parse(args *a, const command *c, int argc, char **argv)
     a->command = c;
     for (g = 0; c->groups[g]; g++)
         add_group(a, c->groups[g]);
-    add_group(a, flags_common);
+    for (const flag *f = flags_common; f->name && a->count < MAX_FLAGS; f++)
+        if (!has_own(c, f->name))
+            a->flags[a->count++] = f;
     a->operands = calloc((size_t)argc + 1, sizeof *a->operands);
     if (!a->operands)
         return usage_error(a, "no memory");

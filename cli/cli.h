@@ -66,6 +66,8 @@ extern const flag flags_model[], flags_model_required[], flags_adapter[], flags_
     flags_decoding[], flags_training[], flags_recipe[];
 /* Defaults, then the recipe, then flags. *keep is for fet_recipe_free. Exit status, or -1 to go on. */
 int options_apply(const args *a, fet_tune_options *o, void **keep);
+/* The recipe of --recipe, if there is one; the rest as above. */
+int apply_recipe(const args *a, fet_tune_options *o, void **keep);
 /* --model with its options, and --adapter when given. Exit status, or -1 to go on. */
 int open_model(const args *a, const fet_tune_options *o, fet_model **out);
 
@@ -102,8 +104,12 @@ extern volatile int stop_signal;
 void signals_ignore_file_size_and_pipe(void);
 void signals_catch_stop(void); /* SIGINT and SIGTERM set stop_signal; a second one kills */
 
+/* ---- cmd_tune.c: the result of a training, for commands that end with one --------------------------------------------------- */
+json_t *train_json(const char *out, const fet_tune_result *r);
+void print_train(const fet_tune_result *r);
+
 /* ---- cmd_*.c ---------------------------------------------------------------------------------------------------------------- */
-extern const command command_nas_profile;
+extern const command command_nas_profile, command_nas_search, command_nas_derive;
 extern const command command_bench_blocks, command_bench_models;
 extern const command command_meta, command_adapt;
 extern const command command_tune, command_train, command_eval, command_predict, command_embed, command_merge,

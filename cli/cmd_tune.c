@@ -20,7 +20,7 @@ static json_t *eval_json(const fet_eval_result *r)
                      number(r->macro_f1), "loss", number(r->loss), "images", (json_int_t)r->images);
 }
 
-static json_t *result_json(const char *out, const fet_tune_result *r)
+json_t *train_json(const char *out, const fet_tune_result *r)
 {
     json_t *j = json_object(), *best = eval_json(&r->best);
 
@@ -43,9 +43,8 @@ static json_t *result_json(const char *out, const fet_tune_result *r)
     return j;
 }
 
-static void print_table(const char *out, const fet_tune_result *r)
+void print_train(const fet_tune_result *r)
 {
-    row("run", "%s", shown(out));
     row("steps, epochs", "%lld, %lld", (long long)r->steps, (long long)r->epochs);
     row("training loss", "%.5g", r->train_loss);
     if (r->last.images > 0) {
@@ -82,9 +81,9 @@ static int run_with(args *a, fet_status (*train)(const fet_tune_options *, fet_t
     if (st != FET_OK)
         status = fail(st);
     else if (a->json)
-        status = print_json(result_json(o.out, &r));
+        status = print_json(train_json(o.out, &r));
     else
-        print_table(o.out, &r), status = EXIT_DONE;
+        row("run", "%s", shown(o.out)), print_train(&r), status = EXIT_DONE;
 done:
     fet_recipe_free(keep);
     return status;

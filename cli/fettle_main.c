@@ -10,7 +10,8 @@ static const command *const commands[] = {
     &command_merge,        &command_plan,         &command_inspect,    &command_convert,      &command_list,
     &command_data_synth,   &command_data_check,   &command_data_stats, &command_data_preview, &command_meta,
     &command_bench_blocks, &command_bench_models, /* before bench, which takes any second word */
-    &command_adapt,        &command_bench,        &command_reid_train, &command_reid_eval,    &command_reid_search};
+    &command_adapt,        &command_bench,        &command_reid_train, &command_reid_eval,    &command_reid_search,
+    &command_nas_profile,  &command_nas_search,   &command_nas_derive};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_help(FILE *f)

@@ -81,7 +81,7 @@ const flag flags_training[] = {
     {"check-finite", NULL, "off", "look at every value of every step and name the first that is not finite", true},
     FLAG_END};
 
-static int apply_recipe(const args *a, fet_tune_options *o, void **keep)
+int apply_recipe(const args *a, fet_tune_options *o, void **keep)
 {
     const char *name = args_text(a, "recipe");
     char *path;

@@ -63,6 +63,10 @@ char *fet__tune_to_json(const fet_tune_options *o);
  * named in a warning. The texts live until fet_recipe_free(*keep). *found is false where RUN has no run.json yet. */
 fet_status fet__tune_from_run(fet_tune_options *o, const char *run, void **keep, bool *found);
 
+/* fet_train as the last part of another command, whose options are `record` (JSON) and hold here as they are given. With o->resume the
+ * RUN exists, whether or not training had begun. (tune.c) */
+fet_status fet__train_within(const fet_tune_options *o, const char *record, fet_tune_result *result);
+
 /* Texts that options borrow: a recipe, or the JSON of a run. */
 typedef struct fet__kept {
     fet__recipe recipe;

@@ -8,10 +8,11 @@
 #define WARMUP 10
 #define MOST_REPEATS 100000
 #define LEAST_MS 1e-4
+#define MOST_CHECKS 1000
 
 typedef struct profiler {
-    fet__arch frame;
-    fet__nas_table table;
+    fet__arch frames[2]; /* with quadratic, with plain blocks */
+    fet__nas_table tables[2];
     int repeats;
     uint64_t seed;
     double *seconds;
@@ -78,9 +79,9 @@ static void fill(const profiler *p, float *x, int64_t values)
 }
 
 /* One block alone, on one image. */
-static fet_status measure_block(profiler *p, int stage, int j)
+static fet_status measure_block(profiler *p, int space, int stage, int j)
 {
-    const fet__quadranet *q = p->frame.config;
+    const fet__quadranet *q = p->frames[space].config;
     fet__quadra_block o = {.kernel = fet__nas_kernel(j), .expand = fet__nas_expansion(j), .scale = q->scale};
     fet__build b = {.may_initialise = true, .seed = p->seed, .dtype = FET_F32};
     fet__program_options options = {.memory = fet__budget(0)};
@@ -90,7 +91,7 @@ static fet_status measure_block(profiler *p, int stage, int j)
     fet_status st;
 
     o.mixer = q->mixer;
-    fet__nas_stage(&p->frame, stage, o.grid, &channels);
+    fet__nas_stage(&p->frames[space], stage, o.grid, &channels);
     FET_TRY(fet__params_create(&b.store));
     FET_TRY(fet__graph_create(&b.g));
     x = fet__input(b.g, "x", FET_F32, FET_SHAPE(1, (int64_t)o.grid[0] * o.grid[1], channels));
@@ -98,7 +99,7 @@ static fet_status measure_block(profiler *p, int stage, int j)
     FET_TRY(fet__graph_status(b.g));
     FET_TRY(fet__program_create(&program, b.g, &options));
     fill(p, fet__program_input(program, "x"), (int64_t)o.grid[0] * o.grid[1] * channels);
-    st = measure(p, run_program, program, &p->table.block[stage][j]);
+    st = measure(p, run_program, program, &p->tables[space].block[stage][j]);
 done:
     fet__program_destroy(program);
     fet__graph_destroy(b.g);
@@ -106,20 +107,15 @@ done:
     return st;
 }
 
-/* The whole network that the frame's configuration describes now. */
-static fet_status measure_network(profiler *p, double *ms)
+/* The whole network of that text. */
+static fet_status measure_text(profiler *p, const char *arch, double *ms)
 {
-    fet__text text = {0};
-    fet_model_options model = {0};
+    fet_model_options model = {.arch = arch};
     fet__step_options options = {.batch = 1, .memory = fet__budget(0), .seed = p->seed};
     fet__model *m = NULL;
     fet__step step = {0};
     fet_status st;
 
-    p->frame.class_->print(&p->frame, &text);
-    if (text.failed)
-        return FET_E_NOMEM;
-    model.arch = text.s;
     FET_TRY(fet__model_open_with(&m, "none", &model, p->seed));
     FET_TRY(fet__step_create(&step, m, &options));
     fill(p, step.images, (int64_t)m->input.height * m->input.width * 3);
@@ -129,14 +125,38 @@ static fet_status measure_network(profiler *p, double *ms)
 done:
     fet__step_fini(&step);
     fet__model_close(m);
+    return st;
+}
+
+/* The whole network that the frame describes now. */
+static fet_status measure_network(profiler *p, const fet__arch *frame, double *ms)
+{
+    fet__text text = {0};
+    fet_status st;
+
+    frame->class_->print(frame, &text);
+    st = text.failed ? FET_E_NOMEM : measure_text(p, text.s, ms);
     fet__text_fini(&text);
     return st;
 }
 
-/* What a network of the least depth takes beyond its blocks. */
-static fet_status measure_fixed(profiler *p)
+fet_status fet__nas_measure(const char *arch, int repeats, uint64_t seed, double *ms)
 {
-    fet__quadranet *q = p->frame.config, kept = *q;
+    profiler p = {.repeats = repeats, .seed = seed};
+    fet_status st;
+
+    FET_TRY(FET_NEW(p.seconds, repeats));
+    st = measure_text(&p, arch, ms);
+done:
+    fet__free(p.seconds);
+    return st;
+}
+
+/* What a network of the least depth takes beyond its blocks. */
+static fet_status measure_fixed(profiler *p, int space)
+{
+    fet__quadranet *q = p->frames[space].config, kept = *q;
+    fet__nas_table *t = &p->tables[space];
     double whole = 0;
     fet_status st;
 
@@ -144,9 +164,9 @@ static fet_status measure_fixed(profiler *p)
         q->depths[i] = 1;
     q->kernel = 3;
     q->expand = 2;
-    st = measure_network(p, &whole);
-    p->table.fixed = 0;
-    p->table.fixed = fmax(whole - fet__nas_predict(&p->table, q), LEAST_MS);
+    st = measure_network(p, &p->frames[space], &whole);
+    t->fixed = 0;
+    t->fixed = fmax(whole - fet__nas_predict(t, q), LEAST_MS);
     *q = kept;
     return st;
 }
@@ -176,15 +196,15 @@ static void draw_network(const profiler *p, fet__quadranet *q, int number)
 
 static fet_status check(profiler *p, int networks, fet_nas_profile_report *r)
 {
-    fet__quadranet *q = p->frame.config, kept = *q;
     fet_status st = FET_OK;
 
     for (int i = 0; i < networks; i++) {
+        fet__quadranet *q = p->frames[i % 2].config, kept = *q;
         double measured = 0, error;
 
         draw_network(p, q, i);
-        st = measure_network(p, &measured);
-        error = fabs(fet__nas_predict(&p->table, q) / measured - 1);
+        st = measure_network(p, &p->frames[i % 2], &measured);
+        error = fabs(fet__nas_predict(&p->tables[i % 2], q) / measured - 1);
         *q = kept;
         if (st != FET_OK)
             return st;
@@ -195,39 +215,59 @@ static fet_status check(profiler *p, int networks, fet_nas_profile_report *r)
     return FET_OK;
 }
 
+/* The frame with quadratic and with plain blocks, whichever of them it names. */
+static fet_status open_frames(profiler *p, const char *text)
+{
+    int positions = 0;
+    fet_status st;
+
+    for (int space = 0; space < 2; space++) {
+        FET_TRY(fet__nas_frame(&p->frames[space], text));
+        ((fet__quadranet *)p->frames[space].config)->mixer = space ? FET__MIX_CONV : FET__MIX_QUADRATIC;
+    }
+    for (int i = 0; i < QUADRANET_STAGES; i++)
+        positions += ((const fet__quadranet *)p->frames[0].config)->depths[i];
+    if (positions > QUADRANET_BLOCKS)
+        st = FET_FAIL(FET_E_ARG, "a frame of %d blocks: %d at most", positions, QUADRANET_BLOCKS);
+done:
+    return st;
+}
+
+static fet_status take_options(profiler *p, const fet_nas_profile_options *o, const char *out)
+{
+    p->repeats = o->repeats ? o->repeats : 100;
+    p->seed = o->seed;
+    if (p->repeats < 1 || p->repeats > MOST_REPEATS || o->check > MOST_CHECKS)
+        return FET_FAIL(FET_E_ARG, "%d repeats or %d networks to check are out of range", p->repeats, o->check);
+    if (fet__file_exists(out))
+        return FET_FAIL(FET_E_ARG, "%s exists: give another --out", fet__show(out));
+    return FET_OK;
+}
+
 fet_status fet_nas_profile(const fet_nas_profile_options *o, const char *out, fet_nas_profile_report *report)
 {
     profiler p = {0};
-    int networks, positions = 0;
     fet_status st;
 
     if (!o || !out || !report)
         return FET_FAIL(FET_E_ARG, "fet_nas_profile: options, path or report is absent");
     memset(report, 0, sizeof *report);
-    p.repeats = o->repeats ? o->repeats : 100;
-    p.seed = o->seed;
-    networks = o->check ? o->check : 10;
-    if (p.repeats < 1 || p.repeats > MOST_REPEATS || networks > 1000)
-        return FET_FAIL(FET_E_ARG, "%d repeats or %d networks to check are out of range", p.repeats, networks);
-    if (fet__file_exists(out))
-        return FET_FAIL(FET_E_ARG, "%s exists", out);
-    FET_TRY(fet__nas_frame(&p.frame, o->frame));
-    for (int i = 0; i < QUADRANET_STAGES; i++)
-        positions += ((const fet__quadranet *)p.frame.config)->depths[i];
-    if (positions > QUADRANET_BLOCKS)
-        st = FET_FAIL(FET_E_ARG, "a frame of %d blocks: %d at most", positions, QUADRANET_BLOCKS);
-    FET_TRY(st);
+    FET_TRY(take_options(&p, o, out));
+    FET_TRY(open_frames(&p, o->frame));
     FET_TRY(FET_NEW(p.seconds, p.repeats));
-    for (int stage = 0; stage < QUADRANET_STAGES; stage++)
-        for (int j = 0; j < FET__NAS_IDENTITY; j++, report->entries++)
-            FET_TRY(measure_block(&p, stage, j));
-    FET_TRY(measure_fixed(&p));
-    report->fixed_ms = p.table.fixed;
-    if (networks > 0)
-        FET_TRY(check(&p, networks, report));
-    st = fet__nas_table_write(&p.table, &p.frame, out, report);
+    for (int space = 0; space < 2; space++) {
+        for (int stage = 0; stage < QUADRANET_STAGES; stage++)
+            for (int j = 0; j < FET__NAS_IDENTITY; j++, report->entries++)
+                FET_TRY(measure_block(&p, space, stage, j));
+        FET_TRY(measure_fixed(&p, space));
+    }
+    report->fixed_ms = p.tables[0].fixed;
+    if (o->check >= 0)
+        FET_TRY(check(&p, o->check ? o->check : 10, report));
+    st = fet__nas_table_write(p.tables, p.frames, out, report);
 done:
     fet__free(p.seconds);
-    fet__arch_fini(&p.frame);
+    fet__arch_fini(&p.frames[0]);
+    fet__arch_fini(&p.frames[1]);
     return st;
 }

@@ -8,7 +8,8 @@
 typedef struct job {
     fet_tune_options o;
     const fet_tune_options *given;
-    bool whole; /* train: everything, and RUN gets model.safetensors */
+    bool whole;         /* train: everything, and RUN gets model.safetensors */
+    const char *record; /* what run.json holds as options, given by a command that trains as its last part; else NULL */
     void *kept;
     char *config;
     fet__augment_plan augment;
@@ -39,7 +40,7 @@ static fet_status take_options(job *j)
 
     j->o = *j->given;
     FET_TRY(need(j->o.out, "out (the RUN folder)"));
-    if (j->o.resume)
+    if (j->o.resume && !j->record)
         FET_TRY(fet__tune_from_run(&j->o, j->o.out, &j->kept, &found));
     if (j->o.resume && !found && !fet__file_exists(j->o.out)) {
         st = FET_FAIL(FET_E_IO, "%s: there is no run to resume", fet__show(j->o.out));
@@ -54,7 +55,7 @@ static fet_status take_options(job *j)
     if (!j->o.data_options.seed)
         j->o.data_options.seed = j->o.seed;
     FET_TRY(fet__tune_check(&j->o));
-    if (!(j->config = fet__tune_to_json(&j->o)))
+    if (!(j->config = j->record ? fet__strdup(j->record) : fet__tune_to_json(&j->o)))
         st = FET_E_NOMEM;
 done:
     return st;
@@ -199,9 +200,9 @@ static void fill(fet_tune_result *out, const fet__loop_result *r)
                              .planned_bytes = r->info.total_bytes + r->info.weight_bytes};
 }
 
-static fet_status train(const fet_tune_options *o, bool whole, fet_tune_result *result)
+static fet_status train(const fet_tune_options *o, bool whole, const char *record, fet_tune_result *result)
 {
-    job j = {.given = o, .whole = whole};
+    job j = {.given = o, .whole = whole, .record = record};
     fet__loop_options options;
     fet__loop_result r;
     fet_status st;
@@ -225,10 +226,15 @@ done:
 
 fet_status fet_tune(const fet_tune_options *o, fet_tune_result *result)
 {
-    return train(o, false, result);
+    return train(o, false, NULL, result);
 }
 
 fet_status fet_train(const fet_tune_options *o, fet_tune_result *result)
 {
-    return train(o, true, result);
+    return train(o, true, NULL, result);
+}
+
+fet_status fet__train_within(const fet_tune_options *o, const char *record, fet_tune_result *result)
+{
+    return train(o, true, record, result);
 }

@@ -57,8 +57,10 @@ struct fet__arch {
     fet__input_spec input;        /* the family's default */
     const fet__arch_hints *hints; /* while recognise() runs: what the file tells besides its tensors, or NULL */
 };
-extern const fet__arch_class *const fet__arch_classes[];       /* arch_registry.c, ended by NULL */
+extern const fet__arch_class *const fet__arch_classes[]; /* arch_registry.c, ended by NULL */
 fet_status fet__arch_create(fet__arch *out, const char *text); /* "NAME[:key=value,...]" */
+/* The same, or the path of a file that describes a network (arch_file.c): what a user says, never what a checkpoint says. */
+fet_status fet__arch_open(fet__arch *out, const char *text);
 fet_status fet__arch_recognise(fet__arch *out, const fet__params *store);
 fet_status fet__arch_recognise_hinted(fet__arch *out, const fet__params *store, const fet__arch_hints *hints);
 void fet__arch_fini(fet__arch *a);

@@ -24,6 +24,10 @@ fet_status fet__arch_set_int(const char *family, const fet__arch_option *o, cons
 fet_status fet__arch_set_double(const char *family, const fet__arch_option *o, const char *value); /* target double * */
 fet_status fet__arch_set_bool(const char *family, const fet__arch_option *o, const char *value);   /* target bool * */
 
+/* ---- arch_file.c: a network that a search found, as a file ------------------------------------------------------- */
+/* The text for fet__arch_create that says what the JSON of the file says; FET_E_FORMAT with what is wrong. */
+fet_status fet__arch_file_text(fet__text *out, const char *json, size_t size, const char *path);
+
 /* ---- resnet.c ------------------------------------------------------------------------------------------------------ */
 /* One bottleneck under the present prefix: `width` inner channels, four times as many outer ones. */
 fet__node *fet__resnet_bottleneck(fet__build *b, fet__node *x, int64_t width, int stride, bool ibn);

@@ -261,7 +261,7 @@ static bool is_none(const char *path)
 static fet_status find_arch(fet__model *m, const char *path, const fet__model_options *o, const opened *found)
 {
     if (o->arch)
-        return fet__arch_create(&m->arch, o->arch);
+        return fet__arch_open(&m->arch, o->arch);
     if (is_none(path))
         return FET_FAIL(FET_E_ARG, "model 'none' needs an architecture (--arch)");
     if (found->arch)

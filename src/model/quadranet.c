@@ -290,7 +290,8 @@ static fet__node *blocks(const quadranet *q, fet__build *b, fet__node *x, int st
     return x;
 }
 
-static void build(const fet__arch *a, fet__build *b, fet__node *images, fet__node **features, fet__node **logits)
+void fet__quadranet_build_with(const fet__arch *a, fet__build *b, fet__node *images, fet__quadranet_place place,
+                               void *user, fet__node **features, fet__node **logits)
 {
     static const fet__linear_options head = {.weight_init = {FET__INIT_NORMAL, 0.02}, .bias_init = {FET__INIT_ZERO, 0}};
     const quadranet *q = a->config;
@@ -299,7 +300,10 @@ static void build(const fet__arch *a, fet__build *b, fet__node *images, fet__nod
 
     for (int stage = 0; stage < STAGES; stage++) {
         x = down(q, b, x, stage, grid);
-        x = blocks(q, b, x, stage, grid, &number);
+        if (!place)
+            x = blocks(q, b, x, stage, grid, &number);
+        for (int i = 0; place && i < q->depths[stage]; i++)
+            x = place(user, b, x, grid, number++);
     }
     if (x)
         x = fet__reshape(b->g, fet__mean(b->g, x, 1u << 1), FET_SHAPE(x->shape.dim[0], x->shape.dim[2]));
@@ -307,6 +311,11 @@ static void build(const fet__arch *a, fet__build *b, fet__node *images, fet__nod
     *logits = NULL;
     if (a->classes > 0)
         *logits = fet__nn_linear(b, a->head, *features, a->classes, &head);
+}
+
+static void build(const fet__arch *a, fet__build *b, fet__node *images, fet__node **features, fet__node **logits)
+{
+    fet__quadranet_build_with(a, b, images, NULL, NULL, features, logits);
 }
 
 /* Any size will do: nothing but the grid depends on it. */

@@ -18,6 +18,12 @@ typedef struct fet__quadranet {
     unsigned char own_kernel[QUADRANET_BLOCKS], own_expand[QUADRANET_BLOCKS];
 } fet__quadranet;
 
+/* What stands at a place of the frame: tokens [B, H W, C] of a grid in, the like out. `number` counts through the stages. */
+typedef fet__node *(*fet__quadranet_place)(void *user, fet__build *b, fet__node *x, const int grid[2], int number);
+/* The network with `place` instead of its blocks (fet__arch_class.build otherwise). */
+void fet__quadranet_build_with(const fet__arch *a, fet__build *b, fet__node *images, fet__quadranet_place place,
+                               void *user, fet__node **features, fet__node **logits);
+
 /* Takes the value of "blocks": k3e2+k7e4+.. */
 fet_status fet__quadranet_take_blocks(fet__quadranet *q, const char *family, const char *value);
 /* There is one for each of the depths. */

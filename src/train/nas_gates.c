@@ -120,6 +120,18 @@ double fet__nas_expected(const fet__nas_gates *g, const fet__nas_choice *c, cons
     return sum;
 }
 
+double fet__nas_expected_of(const fet__nas_gates *g, const fet__nas_cost *c)
+{
+    double p[FET__NAS_CANDIDATES], sum = c->fixed;
+
+    for (int i = 0; i < g->positions; i++) {
+        fet__nas_probabilities(alphas(g, i), g->candidates, p);
+        for (int k = 0; k < g->candidates; k++)
+            sum += p[k] * c->cost[i * g->candidates + k];
+    }
+    return sum;
+}
+
 double fet__nas_entropy(const fet__nas_gates *g)
 {
     double p[FET__NAS_CANDIDATES], sum = 0;
@@ -163,7 +175,7 @@ fet_status fet__nas_loss_at(const fet__nas_objective *o, double ce, double expec
         if (!(target > 1) || !(expected > 1))
             return FET_FAIL(FET_E_ARG,
                             "the logarithmic objective needs a target and an expected latency above 1, not %g and %g: "
-                            "take a smaller unit",
+                            "take a smaller unit or the linear one",
                             target, expected);
         ratio = log(expected) / log(target);
         out->by_ce = o->a * pow(ratio, o->b);

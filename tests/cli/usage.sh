@@ -63,6 +63,11 @@ help_of "reid train" data source format source-format model out resume epochs it
     arch mean std interpolation $decoding
 help_of "reid eval" $model data format test-size rerank domain $decoding
 help_of "reid search" $model gallery top domain $decoding
+help_of "nas profile" out arch repeats check
+help_of "nas search" data out resume profile foreign latency flops budget arch space gates objective log-a log-b lambda search-warmup search-epochs \
+    search-batch search-optimizer search-lr search-warmup-lr search-wd search-momentum search-clip search-smoothing search-augment alpha-lr \
+    alpha-every alpha-share mean std interpolation crop-pct image $training $reading
+help_of "nas derive" out
 help_of "data preview" data out augment image interpolation crop-pct images count $reading
 help_of "data check" data $reading
 help_of "data stats" data size $reading

@@ -28,7 +28,7 @@ static int make_profile(void **state)
     snprintf(changed, sizeof changed, "%s/changed.json", folder);
     if (fet_nas_profile(&o, path, &r) != FET_OK)
         return 1;
-    return r.entries != 24 || r.checked != 2 || !(r.fixed_ms > 0) || !(r.worst_error >= r.mean_error);
+    return r.entries != 48 || r.checked != 2 || !(r.fixed_ms > 0) || !(r.worst_error >= r.mean_error);
 }
 
 static int remove_profile(void **state)
@@ -48,6 +48,8 @@ static void it_is_read_and_predicts(void **state)
     (void)state;
     assert_int_equal(fet__nas_frame(&frame, frame_text), FET_OK);
     assert_int_equal(fet__nas_table_read(&t, &frame, path, false), FET_OK);
+    assert_string_equal(t.unit, "ms");
+    assert_false(t.foreign);
     q = frame.config;
     q->kernel = 3;
     q->expand = 2;
@@ -55,6 +57,10 @@ static void it_is_read_and_predicts(void **state)
                      t.block[3][0]) < 1e-12);
     q->kernel = 9;
     assert_true(isnan(fet__nas_predict(&t, q)));
+    q->kernel = 3;
+    q->mixer = FET__MIX_CONV; /* the other space lies in the same file */
+    assert_int_equal(fet__nas_table_read(&t, &frame, path, false), FET_OK);
+    assert_true(t.block[0][0] > 0);
     fet__arch_fini(&frame);
 }
 
@@ -91,14 +97,45 @@ static void others_are_refused(void **state)
     refused("device", json_string("another"), true, FET_OK, NULL);
     refused("threads", json_integer(4096), false, FET_E_ARG, "4096 threads");
     refused("fettle", json_string("9.9"), false, FET_E_ARG, "9.9");
+    refused("isa", json_null(), false, FET_E_FORMAT, "does not say what it was measured on");
+    refused("foreign", json_string("yes"), false, FET_E_FORMAT, "neither true nor false");
     refused("fettle_profile", json_integer(2), true, FET_E_FORMAT, "no profile");
+    refused("unit", json_string("a b"), true, FET_E_FORMAT, "'unit'");
+    refused("unit", json_string("5ms"), true, FET_E_FORMAT, "'unit'");
+    refused("unit", json_null(), true, FET_E_FORMAT, "'unit'");
     refused("blocks/quadratic 16x16x8 k3e2", NULL, true, FET_E_FORMAT, "quadratic 16x16x8 k3e2");
     refused("blocks/quadratic 2x2x64 k7e4", json_real(-1), true, FET_E_FORMAT, "not a positive number");
     refused("blocks/quadratic 2x2x64 k7e4", json_string("1"), true, FET_E_FORMAT, "k7e4");
     refused("blocks", json_array(), true, FET_E_FORMAT, "no entry");
+    refused("fixed", json_real(1), true, FET_E_FORMAT, "no entry 'quadratic 64x64x3 patch4 dim8'");
     assert_int_equal(fet__nas_frame(&frame, "quadranet:depths=1+2+1+1,dim=16,img=64,classes=4"), FET_OK);
     assert_int_equal(fet__nas_table_read(&t, &frame, path, false), FET_E_FORMAT);
     assert_int_equal(fet__nas_table_read(&t, &frame, "/nowhere/at/all.json", false), FET_E_IO);
+    fet__arch_fini(&frame);
+}
+
+/* Another device's profile, with a unit of its own, by its own word. */
+static void foreign_profiles_say_so(void **state)
+{
+    json_t *root = json_load_file(path, 0, NULL);
+    fet__arch frame = {0};
+    fet__nas_table t;
+
+    (void)state;
+    assert_non_null(root);
+    json_object_del(root, "isa");
+    json_object_del(root, "threads");
+    json_object_del(root, "fettle");
+    json_object_set_new(root, "device", json_string("a phone"));
+    json_object_set_new(root, "foreign", json_true());
+    json_object_set_new(root, "unit", json_string("mJ"));
+    assert_int_equal(json_dump_file(root, changed, 0), 0);
+    json_decref(root);
+    assert_int_equal(fet__nas_frame(&frame, frame_text), FET_OK);
+    assert_int_equal(fet__nas_table_read(&t, &frame, changed, false), FET_OK);
+    assert_true(t.foreign);
+    assert_string_equal(t.unit, "mJ");
+    assert_string_equal(t.device, "a phone");
     fet__arch_fini(&frame);
 }
 
@@ -127,6 +164,7 @@ int main(void)
         cmocka_unit_test(it_is_read_and_predicts),
         cmocka_unit_test(wrong_frames_are_refused),
         cmocka_unit_test(others_are_refused),
+        cmocka_unit_test(foreign_profiles_say_so),
     };
 
     return cmocka_run_group_tests(tests, make_profile, remove_profile);
