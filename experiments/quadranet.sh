@@ -4,17 +4,16 @@
 # Swin and HorNet. Goes on cell by cell: what is done is kept in build/experiments/quadranet, so an interrupted run continues. Prints the tables of
 # docs/experiments.md; what is not there yet is "-".
 # Usage: ./run experiment quadranet        (needs ../shared/data/cifar10.tar, or CIFAR10=path of such an archive)
-# Smaller or in part: QUADRANET_EPOCHS, QUADRANET_STEPS (per training), QUADRANET_SEEDS, QUADRANET_THREADS, QUADRANET_BATCH (of the memory table),
+# Smaller or in part: QUADRANET_EPOCHS, QUADRANET_IMAGES (of a class, in training and in test), QUADRANET_SEEDS, QUADRANET_THREADS, QUADRANET_BATCH (of the memory table),
 # QUADRANET_SIZES (its widths), QUADRANET_MODELS (t, s, b: the models whose time is measured), QUADRANET_TIMED (images a step of theirs), QUADRANET_PARTS (of
-# models places kernels sizes xor memory speed; none of them prints the tables of what is there). A minute: QUADRANET_EPOCHS=1 QUADRANET_STEPS=2
+# models places kernels sizes xor memory speed search; none of them prints the tables of what is there), QUADRANET_SEARCH (seeds of the searches). A minute: QUADRANET_EPOCHS=1 QUADRANET_IMAGES=20
 # QUADRANET_SEEDS=0 QUADRANET_BATCH=1 QUADRANET_SIZES=64 QUADRANET_TIMED=1.
 set -eu
 fettle=$(cd "$(dirname "${1:-build/fettle}")" && pwd)/$(basename "${1:-build/fettle}")
 archive=$(realpath "${CIFAR10:-../shared/data/cifar10.tar}")
 work=${EXPERIMENT_DIR:-$(dirname "$fettle")/experiments/quadranet}
 epochs=${QUADRANET_EPOCHS:-4} seeds=${QUADRANET_SEEDS:-0 1 2} batch=${QUADRANET_BATCH:-64} widths=${QUADRANET_SIZES:-64 128} model_size=${QUADRANET_MODELS:-t} timed=${QUADRANET_TIMED:-8}
-parts=${QUADRANET_PARTS-models places kernels sizes xor memory speed}
-steps=${QUADRANET_STEPS:+--steps $QUADRANET_STEPS}
+parts=${QUADRANET_PARTS-models places kernels sizes xor memory speed search} search_seeds=${QUADRANET_SEARCH:-${seeds%% *}}
 threads=${QUADRANET_THREADS:+--threads $QUADRANET_THREADS}
 xor=$(dirname "$fettle")/examples/xor_neuron
 if [ ! -f "$archive" ]; then
@@ -24,6 +23,14 @@ fi
 mkdir -p "$work"
 cd "$work"
 [ -d cifar10 ] || tar -xf "$archive"
+data=cifar10
+if [ -n "${QUADRANET_IMAGES:-}" ]; then
+    data=some.csv
+    {
+        echo path,label,split
+        find cifar10 -name '*.jpg' | LC_ALL=C sort | awk -F/ -v n="$QUADRANET_IMAGES" '++seen[$2, $3] <= n { print $0 "," $3 "," $2 }'
+    } >some.csv
+fi
 
 recipe="--batch 64 --lr 4e-3 --wd 0.05 --no-decay-1d --clip 5 --warmup 1 --smoothing 0.1 --augment light --val-fraction 0"
 frame=patch=2,img=32
@@ -48,10 +55,10 @@ cell() { # cell NAME ARCHITECTURE SEED
         [ -f "$run/run.json" ] && resume=--resume
         [ -d "$run" ] && [ -z "$resume" ] && rm -rf "$run"
         # shellcheck disable=SC2086
-        keep "$run.json" "$fettle" train --arch "$2" --data cifar10 $recipe --epochs "$epochs" $steps $threads --seed "$3" --out "$run" --quiet --json $resume
+        keep "$run.json" "$fettle" train --arch "$2" --data $data $recipe --epochs "$epochs" $threads --seed "$3" --out "$run" --quiet --json $resume
     fi
     # shellcheck disable=SC2086
-    keep "$run.test.json" "$fettle" eval --model "$run" --data cifar10 --split test $threads --quiet --json
+    keep "$run.test.json" "$fettle" eval --model "$run" --data $data --split test $threads --quiet --json
     keep "$1.plan.json" "$fettle" plan --model none --arch "$2,classes=10" --mode infer --batch 1 --quiet --json
 }
 bench() { # bench FILE FLAG...
@@ -99,23 +106,69 @@ if wanted speed; then
     for k in 3 5 7 9 11; do bench time-kernel$k.json model --arch "quadranet36_$model_size:kernel=$k" --batch "$timed" --steps 2; done
 fi
 
+# ---- the search: for this machine, under two limits of one image's time, over quadratic and over ordinary blocks; beside networks of one kind of block
+space=quadranet:depths=2+2+4+2,dim=16,$frame
+by_hand="3,expand=2 7,expand=2 7,expand=4" # kernel and expansion
+hand() { echo "hand-k$1" | sed 's/,expand=/e/'; }
+# Milliseconds that the profile predicts of a network whose blocks are all of one kind: the places of each stage, 16x16 to 2x2, widths 16 to 128.
+predicted() { # predicted BLOCK DEPTHS
+    [ ! -f profile.json ] || awk -F'[":, ]+' -v block="$1" -v depths="$2" 'BEGIN { split(depths, d, " "); at["16x16x16"] = d[1]; at["8x8x32"] = d[2]; at["4x4x64"] = d[3]; at["2x2x128"] = d[4] }
+        $2 == "quadratic" && $4 == block { t += at[$3] * $5 }
+        $2 == "quadratic" && $3 == "32x32x3" { t += $6 }
+        END { printf "%.4f", t }' profile.json
+}
+search() { # search NAME SPACE LIMIT SEED
+    run=$1-$4
+    if [ ! -f "$run.json" ]; then
+        resume=
+        [ -f "$run/search.safetensors" ] || [ -f "$run/run.json" ] && resume=--resume
+        [ -d "$run" ] && [ -z "$resume" ] && rm -rf "$run"
+        # shellcheck disable=SC2086
+        keep "$run.json" "$fettle" nas search --data $data --arch $space --space "$2" --profile profile.json --latency "$3ms" $recipe --epochs "$epochs" \
+            --search-warmup 1 --search-epochs "$epochs" $threads --seed "$4" --out "$run" --quiet --json $resume
+    fi
+    # shellcheck disable=SC2086
+    keep "$run.test.json" "$fettle" eval --model "$run" --data $data --split test $threads --quiet --json
+    [ -f "$run.arch" ] || "$fettle" nas derive "$run" --out "$run.arch" --quiet
+    bench "$run.time.json" model --arch "$run.arch" --mode infer --batch 1 --warmup 20 --steps 200
+}
+if wanted search; then
+    if [ ! -f profile.report.json ]; then
+        rm -f profile.json
+        # shellcheck disable=SC2086
+        keep profile.report.json "$fettle" nas profile --arch $space --out profile.json $threads --quiet --json
+    fi
+    for block in $by_hand; do
+        bench "$(hand "$block").time.json" model --arch "$space,kernel=$block,classes=10" --mode infer --batch 1 --warmup 20 --steps 200
+        for seed in $search_seeds; do cell "$(hand "$block")" "$space,kernel=$block" "$seed"; done
+    done
+    bench quadratic.time.json model --arch "$base,classes=10" --mode infer --batch 1 --warmup 20 --steps 200
+    # the limits: shares of what the largest network is predicted to take
+    [ -f limits ] || awk -v t="$(predicted k7e4 "2 2 4 2")" 'BEGIN { printf "%.4f %.4f\n", 0.6 * t, 0.8 * t }' >limits
+    for seed in $search_seeds; do
+        for kind in quadra plain; do
+            for n in 1 2; do search "search-$kind-$n" $kind "$(cut -d' ' -f$n limits)" "$seed"; done
+        done
+    done
+fi
+
 # ---- tables
 value() { # value KEY FILE
     { [ -f "$2" ] && tr ',{}' '\n\n\n' <"$2" | sed -n "s/^ *\"$1\": *//p" | head -n 1 | tr -d '"'; } || true
 }
 # Accuracies over the seeds, in percent, as mean, sample deviation and number; nothing when there are none.
-accuracy() { # accuracy NAME
-    for seed in $seeds; do value top1 "$1-$seed.test.json"; done |
+accuracy() { # accuracy NAME [SEEDS]
+    for seed in ${2:-$seeds}; do value top1 "$1-$seed.test.json"; done |
         awk '/[0-9]/ { s += 100 * $1; q += 1e4 * $1 * $1; n++ } END { if (n) { m = s / n; v = n > 1 ? (q - n * m * m) / (n - 1) : 0; printf "%.2f %.2f %d", m, sqrt(v > 0 ? v : 0), n } }'
 }
-shown() { # shown NAME: the same for a person
-    accuracy "$1" | awk '{ printf("%.1f", $1); if ($3 > 1) printf(" ± %.1f", $2); else printf(" (one seed)") } END { if (!NR) printf "-" }'
+shown() { # shown NAME [SEEDS]: the same for a person
+    accuracy "$1" "${2:-$seeds}" | awk '{ printf("%.1f", $1); if ($3 > 1) printf(" ± %.1f", $2); else printf(" (one seed)") } END { if (!NR) printf "-" }'
 }
 # Whether the first is more accurate than the second: by more than a deviation (held), by less or with one seed (not shown), or not at all.
-above() { # above NAME NAME
-    { accuracy "$1" && echo && accuracy "$2"; } | awk 'NF == 3 { m[++n] = $1; d[n] = $2 }
+above() { # above NAME NAME [SEEDS]
+    { accuracy "$1" "${3:-$seeds}" && echo && accuracy "$2" "${3:-$seeds}"; } | awk 'NF == 3 { m[++n] = $1; d[n] = $2; single = single || $3 == 1 }
         END { if (n < 2) { print "-"; exit }
-            gap = m[1] - m[2]; both = sqrt((d[1] * d[1] + d[2] * d[2]) / 2)
+            gap = m[1] - m[2]; both = single ? (d[1] > d[2] ? d[1] : d[2]) : sqrt((d[1] * d[1] + d[2] * d[2]) / 2)
             word = gap <= 0 ? "not held" : both > 0 && gap > both ? "held" : "not shown"
             printf("%s (%+.1f points", word, gap)
             if (both > 0) printf(", deviation %.1f", both)
@@ -173,6 +226,30 @@ for width in $widths; do
     done
 done
 
+# The searched networks, and the best by hand within each limit.
+limit() { { [ -f limits ] && cut -d' ' -f"$1" limits; } || true; }
+milliseconds() { # milliseconds NAME: of one image, measured
+    awk -v r="$(value images_per_s "$1.time.json")" 'BEGIN { if (r) printf "%.3f", 1000 / r; else printf "-" }'
+}
+predicted_of() { if [ "$1" = quadratic ]; then predicted k7e4 "1 1 3 1"; else predicted "${1#hand-}" "2 2 4 2"; fi; }
+first=${search_seeds%% *}
+hands=$(for block in $by_hand; do hand "$block"; done)
+printf '\n| network (one image, ms) | MFLOP an image | limit | predicted | measured | top-1, %% |\n| --- | --- | --- | --- | --- | --- |\n'
+for name in quadratic $hands; do
+    printf '| %s | %s | | %s | %s | %s |\n' "$(if [ "$name" = quadratic ]; then echo "the first table's"; else echo "every block ${name#hand-}"; fi)" "$(facts "$name" | sed 's/.*| //')" \
+        "$(predicted_of "$name")" "$(milliseconds "$name")" "$(shown "$name" "$search_seeds")"
+done
+for kind in quadra plain; do
+    for n in 1 2; do
+        name=search-$kind-$n
+        printf '| searched, %s | %s | %s | %s | %s | %s |\n' "$([ $kind = plain ] && echo 'ordinary blocks' || echo 'quadratic blocks')" "$(awk -v f="$(value flops "$name-$first.json")" 'BEGIN { if (f) printf "%.1f", f / 1e6; else printf "-" }')" \
+            "$(limit $n)" "$(value latency "$name-$first.json")" "$(milliseconds "$name-$first")" "$(shown "$name" "$search_seeds")"
+    done
+done
+best_by_hand() { # best_by_hand LIMIT: the most accurate network by hand that is predicted to take no more
+    for name in quadratic $hands; do echo "$name $(predicted_of "$name") $(accuracy "$name" "$search_seeds")"; done | awk -v limit="$1" 'NF == 5 && $2 + 0 <= limit + 0 && $3 > best { best = $3; name = $1 } END { print name }'
+}
+
 # What the paper claims. compare VALUE LIMIT: whether a number reaches a limit.
 compare() { # compare VALUE OPERATOR LIMIT
     awk -v a="$1" -v b="$3" -v op="$2" 'BEGIN { if (a == "" || a == "-") print "-"; else print (op == "at-least" ? a + 0 >= b : a + 0 <= b) ? "held" : "not held" }'
@@ -198,4 +275,10 @@ claim "more throughput than ConvNeXt" "$(compare "$(faster ConvNeXt)" at-least 1
 claim "in training little more memory than the block with ordinary convolutions (5 %)" "$(compare "$over_conv" at-most 1.05) ($over_conv)"
 claim "30 % less memory than Swin's block" "$(compare "$of_swin" at-most 0.7) ($of_swin)"
 claim "less memory than HorNet's block" "$(compare "$of_hor" at-most 1) ($of_hor)"
+for n in 1 2; do
+    claim "the search finds a better network than by hand under limit $n" "$(above search-quadra-$n "$(best_by_hand "$(limit $n)")" "$search_seeds")"
+    claim "it finds a better one than the same search over ordinary blocks, limit $n" "$(above search-quadra-$n search-plain-$n "$search_seeds")"
+done
+error=$(value mean_error profile.report.json)
+claim "predicted latency is within 10 % of the measured one in the mean" "$(compare "$error" at-most 0.1) ($(awk -v e="$error" 'BEGIN { if (e != "") printf "%.1f %%", 100 * e; else printf "-" }'))"
 claim "ImageNet-1K accuracy; latency on Cortex-A76, Myriad VPU, A100" "cannot be tested here"
