@@ -92,6 +92,9 @@ static void add_result(fet__program *p, const fet__step *s, int time)
     }
 }
 
+/* Of a program that is run once, how far its arena may be above what the fullest step needs. */
+#define QUICK_SLACK 0.1
+
 fet_status fet__place_values(fet__program *p, int64_t limit, int64_t *arena, int64_t *floor)
 {
     fet_status st;
@@ -118,7 +121,7 @@ fet_status fet__place_values(fet__program *p, int64_t limit, int64_t *arena, int
     FET_TRY(fet__plan_floor(p->spans, p->span_count, floor));
     if (limit >= 0 && *floor >= limit)
         return FET_OK;
-    FET_TRY(fet__plan_place(p->spans, p->span_count, arena, floor));
+    FET_TRY(fet__plan_place_near(p->spans, p->span_count, p->options.quick ? QUICK_SLACK : 0, arena, floor));
     for (int i = 0; i < p->value_count; i++)
         if (p->values[i].span >= 0)
             p->values[i].place = p->spans[p->values[i].span].offset;

@@ -14,6 +14,8 @@ typedef struct fet__span {
 /* Give every span a place so that spans that live at a common step never overlap; best fit in order of size, deterministic.
  * *arena is the total. `floor` is the sum over the fullest step, below which no placing can get. */
 fet_status fet__plan_place(fet__span *spans, int count, int64_t *arena, int64_t *floor);
+/* The same, but the search ends as soon as the arena is no larger than (1 + slack) times the floor: for plans that are made often. */
+fet_status fet__plan_place_near(fet__span *spans, int count, double slack, int64_t *arena, int64_t *floor);
 /* The floor alone, which is cheap: an order whose floor is above an arena found before need not be placed. */
 fet_status fet__plan_floor(const fet__span *spans, int count, int64_t *floor);
 /* Check the promise (tests, debug builds). */

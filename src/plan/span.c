@@ -185,12 +185,14 @@ typedef struct search {
     key *keys;
 } search;
 
-/* Place in one order, then again with the misplaced ones earlier. Keeps what is better than *arena. */
-static void search_order(search *w, fet__span *spans, int count, int order, int64_t floor, int64_t *arena)
+/* Place in one order, then again with the misplaced ones earlier, until the arena is no larger than `enough`. Keeps what is better than
+ * *arena. */
+static void search_order(search *w, fet__span *spans, int count, int order, int64_t floor, int64_t enough,
+                         int64_t *arena)
 {
     for (int i = 0; i < count; i++)
         w->blame[i] = 1;
-    for (int left = rounds_for(count); left > 0 && *arena != floor; left--) {
+    for (int left = rounds_for(count); left > 0 && (*arena < 0 || *arena > enough); left--) {
         int64_t size;
 
         sort_spans(w->keys, spans, count, order, w->blame);
@@ -206,7 +208,7 @@ static void search_order(search *w, fet__span *spans, int count, int order, int6
     }
 }
 
-fet_status fet__plan_place(fet__span *spans, int count, int64_t *arena, int64_t *floor)
+fet_status fet__plan_place_near(fet__span *spans, int count, double slack, int64_t *arena, int64_t *floor)
 {
     int64_t smallest = -1;
     search w = {0};
@@ -219,7 +221,7 @@ fet_status fet__plan_place(fet__span *spans, int count, int64_t *arena, int64_t 
     FET_TRY(FET_NEW(w.offset, count));
     FET_TRY(FET_NEW(w.blame, count));
     for (int order = 0; order < ORDERS; order++)
-        search_order(&w, spans, count, order, *floor, &smallest);
+        search_order(&w, spans, count, order, *floor, *floor + (int64_t)(slack * (double)*floor), &smallest);
     *arena = smallest;
 done:
     fet__free(w.blame);
@@ -227,6 +229,11 @@ done:
     fet__free(w.list);
     fet__free(w.keys);
     return st;
+}
+
+fet_status fet__plan_place(fet__span *spans, int count, int64_t *arena, int64_t *floor)
+{
+    return fet__plan_place_near(spans, count, 0, arena, floor);
 }
 
 /* ---- the promise --------------------------------------------------------------------------------------------------- */

@@ -145,7 +145,8 @@ done:
 
 fet_status fet__nas_step_create(fet__nas_step *out, fet__nas_super *n, const fet__nas_choice *choice, bool alpha)
 {
-    fet__program_options options = {.memory = n->memory, .check_finite = n->check_finite, .require_finite = "loss"};
+    fet__program_options options = {
+        .memory = n->memory, .quick = true, .check_finite = n->check_finite, .require_finite = "loss"};
     used u = {0};
     fet_status st;
 

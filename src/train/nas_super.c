@@ -1,5 +1,5 @@
 /* The weights of a super-network and their updates. The update is done here and not by the step's graph: a graph is made anew for every
- * step, and with an optimiser's nodes for each of some hundred tensors making it takes ten times as long (and longer than running it). */
+ * step, and an optimiser's nodes for each of some hundred tensors would make it four times as large. */
 #include "train/nas.h"
 
 #include <math.h>

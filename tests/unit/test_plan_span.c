@@ -57,6 +57,11 @@ static void test_random_spans_never_overlap(void **state)
         assert_int_equal(fet__plan_place(again, count, &arena2, &floor2), FET_OK);
         assert_memory_equal(again, s, (size_t)count * sizeof *s);
         assert_int_equal(arena, arena2);
+        /* Content with less than the best: still a plan, the same every time, and never below it. */
+        assert_int_equal(fet__plan_place_near(again, count, 0.5, &arena2, &floor2), FET_OK);
+        assert_disjoint(again, count, arena2);
+        assert_int_equal(floor, floor2);
+        assert_true(arena2 >= arena && (double)arena2 <= 1.5 * (double)floor);
     }
 }
 
