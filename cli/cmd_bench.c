@@ -46,18 +46,22 @@ static int print(const args *a, const fet_bench_options *o, const fet_bench_resu
     if (r->rows)
         return print_features(a, o, r);
     if (a->json)
-        return print_json(json_pack("{s:s, s:s, s:s, s:i, s:s, s:i, s:f, s:f, s:f, s:I, s:I, s:f, s:f}", "workload",
-                                    o->workload, "mode", mode, "dtype", "f32", "batch", r->batch, "fettle",
-                                    fet_version(), "threads", fet_threads(), "median_s", rounded(r->median_s, 1e-4),
-                                    "min_s", rounded(r->min_s, 1e-4), "images_per_s", rounded(r->images_per_s, 1e-2),
-                                    "peak_rss_mib", (json_int_t)r->peak_rss_mib, "planned_mib",
-                                    (json_int_t)r->planned_mib, "gflops_per_image", rounded(r->gflops_per_image, 1e-2),
-                                    "gflops", rounded(r->gflops, 0.1)));
+        return print_json(json_pack(
+            "{s:s, s:s, s:s, s:i, s:s, s:i, s:f, s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:i}", "workload", o->workload,
+            "mode", mode, "dtype", "f32", "batch", r->batch, "fettle", fet_version(), "threads", fet_threads(),
+            "median_s", rounded(r->median_s, 1e-4), "min_s", rounded(r->min_s, 1e-4), "images_per_s",
+            rounded(r->images_per_s, 1e-2), "peak_rss_mib", (json_int_t)r->peak_rss_mib, "planned_mib",
+            (json_int_t)r->planned_mib, "gflops_per_image", rounded(r->gflops_per_image, 1e-2), "gflops",
+            rounded(r->gflops, 0.1), "repeated_share", rounded(r->repeated_share, 1e-4), "parts", r->parts));
     row("workload", "%s, %s, f32", o->workload, mode);
     row("batch, threads", "%d, %d", r->batch, fet_threads());
     row("median, least", "%.1f ms, %.1f ms", 1e3 * r->median_s, 1e3 * r->min_s);
     row("rate", "%.2f images/s", r->images_per_s);
     row("memory", "peak %lld MiB, planned %lld MiB", (long long)r->peak_rss_mib, (long long)r->planned_mib);
+    if (r->repeated_share > 0)
+        row("computed again", "%.1f %% more work, for the memory budget", 100 * r->repeated_share);
+    if (r->parts > 1)
+        row("parts of a batch", "%d", r->parts);
     row("needed work", "%.2f GFLOP an image, %.1f GFLOP/s", r->gflops_per_image, r->gflops);
     return EXIT_DONE;
 }

@@ -28,6 +28,8 @@ typedef struct fet_bench_result {
     int batch;               /* that was measured; 0: the workload has features */
     int64_t rows;            /* of features; 0: the workload has images */
     int width;
+    int parts;             /* in which the memory budget had a batch run; 1: as a whole */
+    double repeated_share; /* operations for values computed again because of it, over the needed ones */
 } fet_bench_result;
 /* Random images and weights, as the PyTorch peer does. `text` may be NULL; else caller frees. */
 FET_API fet_status fet_bench(const fet_bench_options *o, fet_bench_result *out, char **text);

@@ -12,6 +12,7 @@ typedef struct fet__program fet__program;
 
 typedef struct fet__program_options {
     int64_t memory;    /* budget in bytes for arena, scratch and packed copies; 0: fet__free_memory() at creation */
+    int64_t beside;    /* bytes of the budget that something else takes */
     bool whole;        /* the budget is for all that the process takes: weights, states and the program itself, too */
     bool reference;    /* reference kernels only, no fusion: the oracle */
     bool quick;        /* a program that is made anew for every run: the first good places are taken, not the best that can be found */
@@ -20,17 +21,17 @@ typedef struct fet__program_options {
 } fet__program_options;
 
 /* Of process_bytes, what is there once however many programs there are. */
-#define FET__PROCESS_BYTES ((int64_t)24 << 20)
+#define FET__PROCESS_BYTES ((int64_t)28 << 20)
 
 /* What a program takes, known before it runs. */
 typedef struct fet__program_info {
     int64_t arena_bytes, packed_bytes, once_bytes,
-        scratch_bytes;    /* scratch lies inside the arena and is listed for information */
-    int64_t total_bytes;  /* arena + packed + once */
-    int64_t floor_bytes;  /* fullest step */
-    int64_t weight_bytes; /* parameters and states that the graph reads or writes */
+        scratch_bytes;     /* scratch lies inside the arena and is listed for information */
+    int64_t total_bytes;   /* arena + packed + once */
+    int64_t floor_bytes;   /* fullest step */
+    int64_t weight_bytes;  /* parameters and states that the graph reads or writes */
     int64_t process_bytes; /* about what code, libraries, graph and tables take */
-    double flops;      /* needed floating-point operations of a run */
+    double flops;          /* needed floating-point operations of a run */
     double bytes_moved;
     double repeated_flops;      /* besides: of what is computed again because of the budget */
     int steps, nodes, repeated; /* repeated: steps among them */

@@ -231,7 +231,7 @@ done:
 /* What counts against the budget. */
 static int64_t taken(const fet__program *p, const fet__program_options *o)
 {
-    return p->info.total_bytes + (o->whole ? p->info.weight_bytes + p->info.process_bytes : 0);
+    return o->beside + p->info.total_bytes + (o->whole ? p->info.weight_bytes + p->info.process_bytes : 0);
 }
 
 /* `p` is the least plan that was found, `before` the one that keeps everything. */
@@ -244,8 +244,8 @@ static fet_status over_budget(const fet__program *p, const fet__program_options 
     char rest[80] = "", again[80] = "";
 
     if (o->whole)
-        snprintf(rest, sizeof rest, ", weights and states %.1f, the program itself %.1f",
-                 (double)info->weight_bytes / MIB, (double)info->process_bytes / MIB);
+        snprintf(rest, sizeof rest, ", weights and states %.1f, the program itself and data %.1f",
+                 (double)info->weight_bytes / MIB, (double)(info->process_bytes + o->beside) / MIB);
     if (info->repeated > 0)
         snprintf(again, sizeof again, " even with values computed again (%.1f without)", (double)before / MIB);
     return FET_FAIL(

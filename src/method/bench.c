@@ -18,9 +18,10 @@
 
 const fet__workload fet__workloads[] = {
     {.name = "vit-hydra",
-     .help = "ViT-B/16 at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
-     .arch = "vit_base_patch16_224:classes=100",
-     .adapter = "hydra:at=mlp.fc2,rank=8,bias=false"},
+     .help = "ViT-B/16 (or L by --size) at 224, Hydra rank 8 on mlp.fc2 and the head, AdamW; infer: the merged model",
+     .arch = "vit_%s_patch16_224:classes=100",
+     .adapter = "hydra:at=mlp.fc2,rank=8,bias=false",
+     .sizes = {"base", "large"}},
     {.name = "vit-full",
      .help = "ViT-B/16 at 224, every parameter, AdamW",
      .arch = "vit_base_patch16_224:classes=100",
@@ -185,7 +186,9 @@ void fet__bench_fill(fet_bench_result *r, const fet__program *p, int runs, doubl
     double flops = info.flops * runs;
 
     fet__bench_times(r, seconds, count, batch);
-    r->planned_mib = (info.total_bytes + info.weight_bytes) / 1048576;
+    r->planned_mib = (info.total_bytes + info.weight_bytes + info.process_bytes) / 1048576;
+    r->parts = 1;
+    r->repeated_share = info.flops > 0 ? info.repeated_flops / info.flops : 0;
     r->gflops_per_image = flops / batch / 1e9;
     r->gflops = flops / r->median_s / 1e9;
 }
@@ -241,6 +244,7 @@ static fet_status measure(const fet_bench_options *o, const fet__workload *w, fe
     fet_model_options arch = {.arch = name};
     fet__model *m = NULL;
     fet__step step = {0};
+    fet__program_info info;
     double *seconds = NULL;
     fet__text merged = {0};
     fet_status st;
@@ -262,11 +266,14 @@ static fet_status measure(const fet_bench_options *o, const fet__workload *w, fe
     FET_TRY(FET_NEW(seconds, o->steps));
     feed(&step, m, o->batch, o->seed);
     FET_TRY(run_steps(&step, options.optimizer, 0, o->warmup, NULL));
-    fet__program_profile(step.program, o->profile != 0);
+    fet__program_profile(fet__step_program(&step), o->profile != 0);
     FET_TRY(run_steps(&step, options.optimizer, o->warmup, o->steps, seconds));
-    fet__bench_fill(out, step.program, (o->batch + step.part - 1) / step.part, seconds, o->steps, o->batch);
+    fet__bench_fill(out, fet__step_program(&step), (o->batch + step.part - 1) / step.part, seconds, o->steps, o->batch);
+    info = fet__step_info(&step);
+    out->planned_mib = (info.total_bytes + info.weight_bytes + info.process_bytes) / 1048576;
+    out->parts = step.micro ? o->batch / step.part : 1;
     if (text && o->profile)
-        FET_TRY(fet__bench_profile(step.program, text));
+        FET_TRY(fet__bench_profile(fet__step_program(&step), text));
 done:
     fet__text_fini(&merged);
     fet__free(seconds);

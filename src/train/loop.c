@@ -301,25 +301,25 @@ static int64_t ring_bytes(const loop *l, int64_t batch)
     return RING * batch * l->m->input.height * l->m->input.width * 3 * (int64_t)sizeof(float);
 }
 
-/* What training leaves for an evaluation of `batch` images and its loader. An evaluation counts weights and the program's own memory itself. */
-static int64_t rest_for(const loop *l, int64_t batch)
+/* What is taken beside an evaluation of `batch` images: its loader, training and its loader. An evaluation counts weights and the program's own
+ * memory itself. */
+static int64_t beside_evaluation(const loop *l, int64_t batch)
 {
     fet__program_info train = fet__step_info(&l->step);
-    int64_t rest = l->s.memory - ring_bytes(l, l->o->batch) - ring_bytes(l, batch) - train.total_bytes, model = 0;
+    int64_t bytes = ring_bytes(l, l->o->batch) + ring_bytes(l, batch) + train.total_bytes, model = 0;
 
     for (int i = 0; i < fet__params_count(l->m->store); i++)
         if (fet__params_at(l->m->store, i)->role != FET__STATE)
             model += fet__params_at(l->m->store, i)->bytes;
-    rest -= train.weight_bytes > model ? train.weight_bytes - model : 0;
-    rest -= train.process_bytes - FET__PROCESS_BYTES;
-    return rest > 1 ? rest : 1;
+    bytes += train.weight_bytes > model ? train.weight_bytes - model : 0;
+    return bytes + train.process_bytes - FET__PROCESS_BYTES;
 }
 
 /* The largest batch whose plan fits into what training leaves of the budget. Made before the first step: a run that could not
  * evaluate must not find out after its first epoch. */
 static fet_status open_evaluation(loop *l)
 {
-    fet__step_options o = {.batch = l->o->batch};
+    fet__step_options o = {.batch = l->o->batch, .memory = l->s.memory};
     fet_status st = FET_OK;
 
     if (l->d->count[FET__VAL] == 0)
@@ -327,7 +327,7 @@ static fet_status open_evaluation(loop *l)
     if (o.batch > l->d->count[FET__VAL])
         o.batch = l->d->count[FET__VAL];
     for (;;) {
-        o.memory = rest_for(l, o.batch);
+        o.beside = beside_evaluation(l, o.batch);
         st = fet__step_create(&l->evaluation, l->m, &o);
         if (st != FET_E_NOMEM || o.batch == 1)
             break;
@@ -336,8 +336,7 @@ static fet_status open_evaluation(loop *l)
     l->evaluation_batch = o.batch;
     if (st == FET_OK)
         return st;
-    return fet__fail_in(st, "evaluation beside training (%.1f MiB)",
-                        (double)fet__step_info(&l->step).total_bytes / 1048576);
+    return fet__fail_in(st, "evaluation beside training");
 }
 
 /* The training program's plan, with the evaluation's memory and the loaders' in the total. */
@@ -386,15 +385,15 @@ static fet_status open_steps(loop *l, fet__step_options *o)
     int64_t least = 0;
     fet_status st;
 
-    o->memory = l->s.memory - ring_bytes(l, l->o->batch);
-    o->memory = o->memory > 1 ? o->memory : 1;
+    o->memory = l->s.memory;
+    o->beside = ring_bytes(l, l->o->batch);
     FET_TRY(fet__step_create(&l->step, l->m, o));
     st = open_evaluation(l);
     if (st != FET_E_NOMEM)
         goto done;
     FET_TRY(least_evaluation(l, &least));
     fet__step_fini(&l->step);
-    o->memory = o->memory - least > 1 ? o->memory - least : 1;
+    o->beside += least;
     FET_TRY(fet__step_create(&l->step, l->m, o));
     st = open_evaluation(l);
 done:

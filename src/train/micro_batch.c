@@ -144,16 +144,15 @@ done:
     return st;
 }
 
-/* What the budget leaves for the parts' program, which counts weights and sums itself. */
-static int64_t rest_of(const struct fet__micro *u, const fet__step *s, int64_t memory)
+/* What is taken besides the parts' program, which counts weights and sums itself. */
+static int64_t update_bytes(const struct fet__micro *u, const fet__step *s)
 {
     fet__program_info update = fet__program_describe(s->program);
     int64_t both = 0;
 
     for (int i = 0; i < s->trainable; i++)
         both += s->params[i]->bytes + u->sum[i]->bytes;
-    memory -= update.total_bytes + update.weight_bytes - both + u->host_bytes;
-    return memory > 1 ? memory : 1;
+    return update.total_bytes + update.weight_bytes - both + u->host_bytes;
 }
 
 fet_status fet__micro_create(fet__step *s, fet__model *m, fet__node *loss, const fet__step_options *o, int batch)
@@ -173,7 +172,8 @@ fet_status fet__micro_create(fet__step *s, fet__model *m, fet__node *loss, const
     FET_TRY(add_gradients(u, s, loss));
     FET_TRY(build_update(u, s, m, o));
     FET_TRY(fet__program_create(&s->program, s->graph, &program));
-    program.memory = o->memory > 0 ? rest_of(u, s, o->memory) : 0;
+    program.memory = o->memory;
+    program.beside = o->beside + update_bytes(u, s);
     program.require_finite = "loss";
     FET_TRY(fet__program_create(&u->program, u->graph, &program));
     FET_TRY(take_batch(u, s, o, batch));
@@ -244,7 +244,7 @@ done:
     return st;
 }
 
-const fet__program *fet__micro_program(const struct fet__micro *u)
+fet__program *fet__micro_program(const struct fet__micro *u)
 {
     return u->program;
 }

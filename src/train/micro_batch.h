@@ -21,7 +21,7 @@ fet_status fet__step_collect(fet__step *s, fet__model *m);
 fet_status fet__micro_create(fet__step *s, fet__model *m, fet__node *loss, const fet__step_options *o, int batch);
 void fet__micro_destroy(struct fet__micro *u);
 fet_status fet__micro_compute(fet__step *s);
-const fet__program *fet__micro_program(const struct fet__micro *u); /* of a part */
+fet__program *fet__micro_program(const struct fet__micro *u); /* of a part */
 /* Both programs, a whole step. */
 fet__program_info fet__micro_info(const fet__step *s);
 

@@ -84,7 +84,8 @@ static fet_status build(fet__step *s, fet__model *m, const fet__step_options *o,
         b.step = fet__input(s->graph, "step", FET_I32, fet__shape_scalar());
     if (form.parts > 1)
         fet__micro_masks(&form, &b);
-    images = fet__input(s->graph, "images", FET_F32, FET_SHAPE(o->batch, m->arch.height, m->arch.width, fet__model_channels(m)));
+    images = fet__input(s->graph, "images", FET_F32,
+                        FET_SHAPE(o->batch, m->arch.height, m->arch.width, fet__model_channels(m)));
     labels = fet__input(s->graph, "labels", FET_I32, FET_SHAPE(o->batch));
     FET_TRY(fet__model_build(m, &b, images, &features, &logits));
     if (fet__graph_assigns(s->graph) > 0) {
@@ -239,7 +240,7 @@ fet_status fet__step_compute(fet__step *s)
     return s->parts ? run_parts(s) : fet__program_run(s->program);
 }
 
-const fet__program *fet__step_program(const fet__step *s)
+fet__program *fet__step_program(const fet__step *s)
 {
     return s->micro ? fet__micro_program(s->micro) : s->program;
 }
@@ -255,6 +256,7 @@ static fet_status create_program(fet__step *out, fet__model *m, const fet__step_
 {
     fet__program_options program = {.memory = o->memory,
                                     .whole = o->memory > 0,
+                                    .beside = o->beside,
                                     .reference = o->reference,
                                     .check_finite = o->check_finite,
                                     .require_finite = o->optimizer ? "loss" : NULL};
@@ -287,8 +289,9 @@ static fet_status create_smaller(fet__step *out, fet__model *m, const fet__step_
     fet_status st = FET_E_NOMEM;
 
     if (out->coupled)
-        return fet__fail_in(st, "the batch of %d cannot be run in parts, for batch norm takes its statistics from all of it (%s)",
-                            o->batch, fet__show(out->coupled->name));
+        return fet__fail_in(
+            st, "the batch of %d cannot be run in parts, for batch norm takes its statistics from all of it (%s)",
+            o->batch, fet__show(out->coupled->name));
     for (int parts = 2; parts <= o->batch && st == FET_E_NOMEM; parts++)
         if (o->batch % parts == 0)
             st = create_parts(out, m, o, parts);

@@ -68,6 +68,7 @@ typedef struct fet__step_options {
     double smoothing, drop_path;
     const fet__optimizer_options *optimizer; /* NULL: evaluation */
     int64_t memory; /* for all that the process takes; 0: what is free, for the program */
+    int64_t beside; /* of it, what others take: data, another program */
     int parts;      /* training: the batch is run in so many, the gradients added up; 0: in as few as the memory asks for */
     bool check_finite, reference;
     bool bands; /* images of any number of channels, which the caller reads; else pictures have 3 */
@@ -102,7 +103,7 @@ void fet__step_fini(fet__step *s);
 fet_status fet__step_compute(fet__step *s);
 /* What the whole step takes, and the program that most of it is in (of a part, where the batch is run in parts). */
 fet__program_info fet__step_info(const fet__step *s);
-const fet__program *fet__step_program(const fet__step *s);
+fet__program *fet__step_program(const fet__step *s);
 /* Copy a loader's batch into the program's inputs. */
 void fet__step_feed(fet__step *s, const fet__batch *b, int batch, int64_t image_values);
 
