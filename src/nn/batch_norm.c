@@ -71,7 +71,7 @@ static void become(fet__build *b, fet__param *p, fet__node *x)
 /* x - mean over its standard deviation, both taken over `axes`. */
 static fet__node *by_own(fet__build *b, fet__node *x, uint32_t axes, fet__node **mean, fet__node **var)
 {
-    fet__node *centred, *scale;
+    fet__node *away, *scale;
 
     if (count_over(x, axes) < 2) {
         fet__graph_fail(b->g, FET_E_ARG,
@@ -80,8 +80,10 @@ static fet__node *by_own(fet__build *b, fet__node *x, uint32_t axes, fet__node *
         return NULL;
     }
     *mean = fet__mean(b->g, x, axes);
-    centred = fet__sub(b->g, x, *mean);
-    *var = fet__mean(b->g, fet__mul(b->g, centred, centred), axes);
+    /* The other way round than in standardize(): as one node the two would be kept between the passes over x, a third one that only
+     * moves memory. */
+    away = fet__sub(b->g, *mean, x);
+    *var = fet__mean(b->g, fet__mul(b->g, away, away), axes);
     scale = fet__unary(b->g, FET__OP_RSQRT, fet__shift(b->g, *var, FET__NORM_EPS));
     return fet__standardize(b->g, x, *mean, scale);
 }
