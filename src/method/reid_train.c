@@ -341,7 +341,7 @@ static void fill(fet_reid_result *out, const fet__spcl_result *r, const job *j)
                              .pair_f1 = r->labels.pair_f1,
                              .trainable = r->trainable,
                              .parameters = r->parameters,
-                             .planned_bytes = r->info.total_bytes + r->info.weight_bytes};
+                             .planned_bytes = r->info.total_bytes + r->info.weight_bytes + r->info.process_bytes};
 }
 
 /* The page shows the weights that the run ended with. */

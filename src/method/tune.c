@@ -197,7 +197,7 @@ static void fill(fet_tune_result *out, const fet__loop_result *r)
                              .best_epoch = r->best_epoch,
                              .trainable = r->trainable,
                              .parameters = r->parameters,
-                             .planned_bytes = r->info.total_bytes + r->info.weight_bytes};
+                             .planned_bytes = r->info.total_bytes + r->info.weight_bytes + r->info.process_bytes};
 }
 
 static fet_status train(const fet_tune_options *o, bool whole, const char *record, fet_tune_result *result)

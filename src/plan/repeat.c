@@ -6,170 +6,20 @@
  * inside of a block is computed once more and not once a user. Made again, a value has the same bits: works are functions of their inputs. */
 #include <string.h>
 
-#include "plan/plan.h"
+#include "plan/repeat_int.h"
 
-enum {
-    MOST_MEMBERS = 192, /* works that may be done again for one value */
-    MOST_BANNED = 512,
-    GROWTH = 6 /* turns for each work, at most */
-};
-#define SMALL 4096 /* a value of the limit over this may be kept a while without a thought */
-
-/* The timeline as it stands. A turn is a work done at one place; its number never changes, its place does. */
-typedef struct state {
-    int count, pool_count;
-    int *work, *start; /* by turn; its inputs are pool[start ..] */
-    int *order;        /* turns by place */
-    int *pool;
-} state;
-
-/* Something that has to come before the gap's end. */
-typedef struct member {
-    int turn; /* an existing turn that is moved here; -1: a new one */
-    int work;
-    int input; /* of a new one: its first in `wired` */
-} member;
+enum { GROWTH = 6 }; /* turns for each work, at most */
+#define SMALL 4096   /* a value of the limit over this may be kept a while without a thought */
 
 typedef struct gap {
     int turn, end; /* whose value; the place where it is wanted again */
     double gain, cost;
 } gap;
 
-typedef struct repeat {
-    const fet__work *works;
-    int work_count, turn_room, pool_room;
-    int64_t base, limit;
-    state now, next;
-    /* about `now` */
-    int *place, *last;      /* by turn */
-    int *first, *sibling;   /* by work, by turn: turns of a work */
-    int *user_start, *user; /* by turn: places of its users, in order */
-    int64_t *held;          /* by place */
-    int *above;             /* above[t]: places before t that hold more than the limit */
-    double *excess;         /* the same, in bytes */
-    int64_t peak;
-    double area;
-    /* one candidate */
-    member members[MOST_MEMBERS];
-    int member_count, wired_count;
-    int *wired;                        /* inputs of new members: a turn, or -1 - its member */
-    int *member_of, *stamp, now_stamp; /* by work */
-    bool swap;                         /* one input may be kept in the value's place */
-    int swapped, swaps;                /* which; -1: none yet. How often that was done */
-    struct {
-        int turn, user;
-    } banned[MOST_BANNED];
-    int banned_count;
-} repeat;
-
-static int64_t rounded(int64_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
-static const fet__work *work_of(const repeat *r, int turn)
-{
-    return &r->works[r->now.work[turn]];
-}
-
-/* ---- measuring ---------------------------------------------------------------------------------------------------- */
-
-static void find_places(repeat *r)
-{
-    const state *s = &r->now;
-
-    for (int w = 0; w < r->work_count; w++)
-        r->first[w] = -1;
-    for (int t = 0; t < s->count; t++) {
-        int turn = s->order[t];
-
-        r->place[turn] = r->last[turn] = t;
-        r->sibling[turn] = r->first[s->work[turn]];
-        r->first[s->work[turn]] = turn;
-    }
-}
-
-/* Users by place: counted, then filled in the order of the timeline. user_start has one more entry, and the filling shifts it. */
-static void find_users(repeat *r)
-{
-    const state *s = &r->now;
-
-    memset(r->user_start, 0, ((size_t)s->count + 2) * sizeof *r->user_start);
-    for (int turn = 0; turn < s->count; turn++)
-        for (int k = 0; k < work_of(r, turn)->input_count; k++)
-            r->user_start[s->pool[s->start[turn] + k] + 2]++;
-    for (int turn = 0; turn < s->count; turn++)
-        r->user_start[turn + 2] += r->user_start[turn + 1];
-    for (int t = 0; t < s->count; t++)
-        for (int k = 0; k < work_of(r, s->order[t])->input_count; k++) {
-            int in = s->pool[s->start[s->order[t]] + k];
-
-            r->user[r->user_start[in + 1]++] = t;
-            r->last[in] = t;
-        }
-    for (int turn = 0; turn < s->count; turn++)
-        if (work_of(r, turn)->kept)
-            r->last[turn] = s->count - 1;
-}
-
-/* Does the result of the turn at `t` lie over an input that dies with it? */
-static bool lies_over(const repeat *r, int turn, int t)
-{
-    const fet__work *w = work_of(r, turn);
-
-    for (int k = 0; k < w->input_count; k++) {
-        int in = r->now.pool[r->now.start[turn] + k];
-        const fet__work *old = work_of(r, in);
-
-        if ((w->overlay >> k & 1) && r->last[in] == t && old->bytes == w->bytes && !old->kept)
-            return true;
-    }
-    return false;
-}
-
-static void find_held(repeat *r)
-{
-    const state *s = &r->now;
-    int64_t live = r->base;
-
-    memset(r->held, 0, ((size_t)s->count + 2) * sizeof *r->held);
-    for (int turn = 0; turn < s->count; turn++) {
-        int64_t bytes = rounded(work_of(r, turn)->bytes);
-
-        r->held[r->place[turn]] += bytes;
-        r->held[r->last[turn] + 1] -= bytes;
-    }
-    r->peak = 0;
-    r->area = 0;
-    for (int t = 0; t < s->count; t++) {
-        const fet__work *w = work_of(r, s->order[t]);
-
-        live += r->held[t];
-        r->held[t] =
-            live + rounded(w->scratch) - (w->bytes > 0 && lies_over(r, s->order[t], t) ? rounded(w->bytes) : 0);
-    }
-    for (int t = 0; t < s->count; t++) {
-        int64_t over = r->held[t] - r->limit;
-
-        r->above[t + 1] = r->above[t] + (over > 0);
-        r->excess[t + 1] = r->excess[t] + (over > 0 ? (double)over : 0);
-        if (r->held[t] > r->peak)
-            r->peak = r->held[t];
-    }
-    r->area = r->excess[s->count];
-}
-
-static void measure(repeat *r)
-{
-    find_places(r);
-    find_users(r);
-    find_held(r);
-}
-
 /* ---- what one value takes with it ------------------------------------------------------------------------------------ */
 
 /* May `bytes` more be held at the places [from, to)? */
-static bool room(const repeat *r, int from, int to, int64_t bytes)
+static bool room(const fet__repeat *r, int from, int to, int64_t bytes)
 {
     if (bytes <= r->limit / SMALL)
         return true;
@@ -180,7 +30,7 @@ static bool room(const repeat *r, int from, int to, int64_t bytes)
 }
 
 /* A value that can be read at `at`: alive there, or cheaply kept alive until then, or kept instead of `not_this`. -1: none. */
-static int alive_at(repeat *r, int work, int at, int not_this)
+static int alive_at(fet__repeat *r, int work, int at, int not_this)
 {
     int kept = -1, dead = -1;
 
@@ -189,30 +39,30 @@ static int alive_at(repeat *r, int work, int at, int not_this)
             continue;
         if (r->last[turn] >= at)
             return turn;
-        if (kept < 0 && room(r, r->last[turn] + 1, at, work_of(r, turn)->bytes))
+        if (kept < 0 && room(r, r->last[turn] + 1, at, fet__work_of(r, turn)->bytes))
             kept = turn;
         dead = dead < 0 || r->last[turn] > r->last[dead] ? turn : dead;
     }
     if (kept < 0 && dead >= 0 && r->swap && (r->swapped == -1 || r->swapped == dead) &&
-        r->works[work].bytes <= work_of(r, not_this)->bytes)
+        r->works[work].bytes <= fet__work_of(r, not_this)->bytes)
         kept = r->swapped = dead;
     return kept;
 }
 
-static bool add_member(repeat *r, int work, int turn)
+static bool add_member(fet__repeat *r, int work, int turn)
 {
-    if (r->member_count == MOST_MEMBERS)
+    if (r->member_count == FET__MOST_MEMBERS)
         return false;
     r->stamp[work] = r->now_stamp;
     r->member_of[work] = r->member_count;
-    r->members[r->member_count++] = (member){.turn = turn, .work = work};
+    r->members[r->member_count++] = (fet__member){.turn = turn, .work = work};
     return true;
 }
 
 /* Move a turn that comes later to `at`, with those of its inputs that come later too. */
-static bool move_here(repeat *r, int turn, int at)
+static bool move_here(fet__repeat *r, int turn, int at)
 {
-    const fet__work *w = work_of(r, turn);
+    const fet__work *w = fet__work_of(r, turn);
 
     if (r->stamp[r->now.work[turn]] == r->now_stamp)
         return r->members[r->member_of[r->now.work[turn]]].turn == turn;
@@ -227,15 +77,15 @@ static bool move_here(repeat *r, int turn, int at)
     return add_member(r, r->now.work[turn], turn);
 }
 
-static int provide(repeat *r, int work, int at, int not_this, double *cost, bool *possible);
+static int provide(fet__repeat *r, int work, int at, int not_this, double *cost, bool *possible);
 
 /* A new turn of the work, its inputs provided first. */
-static int again(repeat *r, int work, int at, int not_this, double *cost, bool *possible)
+static int again(fet__repeat *r, int work, int at, int not_this, double *cost, bool *possible)
 {
     const fet__work *w = &r->works[work];
     int wired = r->wired_count;
 
-    if (w->cost < 0 || r->member_count == MOST_MEMBERS) {
+    if (w->cost < 0 || r->member_count == FET__MOST_MEMBERS) {
         *possible = false;
         return 0;
     }
@@ -252,7 +102,7 @@ static int again(repeat *r, int work, int at, int not_this, double *cost, bool *
 }
 
 /* Where an input comes from at place `at`: a turn, or -1 - a member. */
-static int provide(repeat *r, int work, int at, int not_this, double *cost, bool *possible)
+static int provide(fet__repeat *r, int work, int at, int not_this, double *cost, bool *possible)
 {
     int turn, before = r->member_count;
 
@@ -273,7 +123,7 @@ static int provide(repeat *r, int work, int at, int not_this, double *cost, bool
 }
 
 /* What has to be done at place `at` to have the value of `turn` there. */
-static bool gather(repeat *r, int turn, int at, double *cost)
+static bool gather(fet__repeat *r, int turn, int at, double *cost)
 {
     bool possible = true;
 
@@ -287,7 +137,7 @@ static bool gather(repeat *r, int turn, int at, double *cost)
 
 /* ---- choosing ------------------------------------------------------------------------------------------------------- */
 
-static bool is_banned(const repeat *r, int turn, int end)
+static bool is_banned(const fet__repeat *r, int turn, int end)
 {
     int user = r->now.order[end];
 
@@ -298,17 +148,17 @@ static bool is_banned(const repeat *r, int turn, int end)
 }
 
 /* Bytes times places that the gap gives back above the limit: no more than there are too many. */
-static double relief(const repeat *r, int turn, int begin, int end)
+static double relief(const fet__repeat *r, int turn, int begin, int end)
 {
-    double bytes = (double)work_of(r, turn)->bytes * (r->above[end] - r->above[begin + 1]);
+    double bytes = (double)fet__work_of(r, turn)->bytes * (r->above[end] - r->above[begin + 1]);
     double most = r->excess[end] - r->excess[begin + 1];
 
     return bytes < most ? bytes : most;
 }
 
-static void try_gap(repeat *r, int turn, int begin, int end, gap *best)
+static void try_gap(fet__repeat *r, int turn, int begin, int end, gap *best)
 {
-    double gain = relief(r, turn, begin, end), cost = work_of(r, turn)->cost;
+    double gain = relief(r, turn, begin, end), cost = fet__work_of(r, turn)->cost;
 
     if (gain <= 0 || gain * best->cost <= best->gain * cost) /* its own cost is the least it takes */
         return;
@@ -317,11 +167,11 @@ static void try_gap(repeat *r, int turn, int begin, int end, gap *best)
     *best = (gap){turn, end, gain, cost};
 }
 
-static bool find_best(repeat *r, gap *best)
+static bool find_best(fet__repeat *r, gap *best)
 {
     *best = (gap){.turn = -1, .gain = 0, .cost = 1};
     for (int turn = 0; turn < r->now.count; turn++) {
-        const fet__work *w = work_of(r, turn);
+        const fet__work *w = fet__work_of(r, turn);
         int begin = r->place[turn];
 
         if (w->cost < 0 || w->kept || w->bytes == 0)
@@ -337,7 +187,7 @@ static bool find_best(repeat *r, gap *best)
 
 /* ---- changing ------------------------------------------------------------------------------------------------------- */
 
-static void copy_state(state *to, const state *from)
+static void copy_state(fet__timeline *to, const fet__timeline *from)
 {
     to->count = from->count;
     to->pool_count = from->pool_count;
@@ -348,12 +198,12 @@ static void copy_state(state *to, const state *from)
 }
 
 /* New turns for the members of the present candidate, wired; turn_of[i] is member i's. False: no room. */
-static bool make_turns(repeat *r, int *turn_of)
+static bool make_turns(fet__repeat *r, int *turn_of)
 {
-    state *s = &r->next;
+    fet__timeline *s = &r->next;
 
     for (int i = 0; i < r->member_count; i++) {
-        const member *m = &r->members[i];
+        const fet__member *m = &r->members[i];
         int inputs = r->works[m->work].input_count;
 
         turn_of[i] = m->turn;
@@ -374,10 +224,10 @@ static bool make_turns(repeat *r, int *turn_of)
 }
 
 /* The new order: members stand before place `end`, and those that were moved are taken out behind it. */
-static void reorder(repeat *r, int end, const int *turn_of)
+static void reorder(fet__repeat *r, int end, const int *turn_of)
 {
-    const state *old = &r->now;
-    state *s = &r->next;
+    const fet__timeline *old = &r->now;
+    fet__timeline *s = &r->next;
     int at = end;
 
     for (int i = 0; i < r->member_count; i++)
@@ -392,11 +242,11 @@ static void reorder(repeat *r, int end, const int *turn_of)
 }
 
 /* Let go and make again in `next`. */
-static bool change(repeat *r, const gap *g)
+static bool change(fet__repeat *r, const gap *g)
 {
-    int turn_of[MOST_MEMBERS] = {0}, fresh;
+    int turn_of[FET__MOST_MEMBERS] = {0}, fresh;
     double cost;
-    state *s = &r->next;
+    fet__timeline *s = &r->next;
 
     if (!gather(r, g->turn, g->end, &cost))
         return false;
@@ -410,16 +260,16 @@ static bool change(repeat *r, const gap *g)
 
         if (r->user[k] < g->end)
             continue;
-        for (int i = 0; i < work_of(r, user)->input_count; i++)
+        for (int i = 0; i < fet__work_of(r, user)->input_count; i++)
             if (s->pool[s->start[user] + i] == g->turn)
                 s->pool[s->start[user] + i] = fresh;
     }
     return true;
 }
 
-static void exchange(repeat *r)
+static void exchange(fet__repeat *r)
 {
-    state s = r->now;
+    fet__timeline s = r->now;
 
     r->now = r->next;
     r->next = s;
@@ -427,12 +277,12 @@ static void exchange(repeat *r)
 
 /* One gap. Where none relieves anything, an input is kept in a value's place: nearer to the border of a block, from where more can be made
  * again. That goes back in the works' order each time, so it ends. False: nothing is left. */
-static bool step(repeat *r)
+static bool step(fet__repeat *r)
 {
     double before = r->area;
     gap g;
 
-    if (r->banned_count == MOST_BANNED)
+    if (r->banned_count == FET__MOST_BANNED)
         return false;
     r->swap = false;
     if (!find_best(r, &g)) {
@@ -442,12 +292,12 @@ static bool step(repeat *r)
     }
     if (change(r, &g)) {
         exchange(r);
-        measure(r);
+        fet__repeat_measure(r);
         r->swaps += r->swap;
         if (r->area < before || (r->swap && r->area <= before))
             return true;
         exchange(r);
-        measure(r);
+        fet__repeat_measure(r);
     }
     r->banned[r->banned_count].turn = g.turn;
     r->banned[r->banned_count++].user = r->now.order[g.end];
@@ -456,19 +306,19 @@ static bool step(repeat *r)
 
 /* ---- the interface ---------------------------------------------------------------------------------------------------- */
 
-static fet_status take_state(state *s, int turns, int pool)
+static fet_status take_state(fet__timeline *s, int turns, int pool)
 {
     fet_status st;
 
     FET_TRY(FET_NEW(s->work, turns));
     FET_TRY(FET_NEW(s->start, turns));
-    FET_TRY(FET_NEW(s->order, (size_t)turns + MOST_MEMBERS));
+    FET_TRY(FET_NEW(s->order, (size_t)turns + FET__MOST_MEMBERS));
     FET_TRY(FET_NEW(s->pool, pool));
 done:
     return st;
 }
 
-static fet_status take(repeat *r)
+static fet_status take(fet__repeat *r)
 {
     size_t turns = (size_t)r->turn_room, works = (size_t)r->work_count;
     fet_status st;
@@ -491,9 +341,9 @@ done:
     return st;
 }
 
-static void begin(repeat *r)
+static void begin(fet__repeat *r)
 {
-    state *s = &r->now;
+    fet__timeline *s = &r->now;
 
     for (int w = 0; w < r->work_count; w++) {
         s->work[w] = s->order[w] = w;
@@ -504,7 +354,7 @@ static void begin(repeat *r)
     s->count = r->work_count;
 }
 
-static void release_state(state *s)
+static void release_state(fet__timeline *s)
 {
     fet__free(s->work);
     fet__free(s->start);
@@ -512,7 +362,7 @@ static void release_state(state *s)
     fet__free(s->pool);
 }
 
-static void release(repeat *r)
+static void release(fet__repeat *r)
 {
     release_state(&r->now);
     release_state(&r->next);
@@ -531,9 +381,9 @@ static void release(repeat *r)
 }
 
 /* From turn numbers to places. A turn with its work's number is the first one of its work: such turns were there from the beginning. */
-static fet_status hand_over(fet__turns *out, const repeat *r)
+static fet_status hand_over(fet__turns *out, const fet__repeat *r)
 {
-    const state *s = &r->now;
+    const fet__timeline *s = &r->now;
     fet_status st;
 
     FET_TRY(FET_NEW(out->turn, s->count));
@@ -541,7 +391,7 @@ static fet_status hand_over(fet__turns *out, const repeat *r)
     out->count = s->count;
     out->peak = r->peak;
     for (int t = 0, held = 0; t < s->count; t++) {
-        int turn = s->order[t], inputs = work_of(r, turn)->input_count;
+        int turn = s->order[t], inputs = fet__work_of(r, turn)->input_count;
 
         out->turn[t] = (fet__turn){.work = s->work[turn], .again = turn >= r->work_count, .input = out->input + held};
         for (int k = 0; k < inputs; k++)
@@ -561,7 +411,7 @@ void fet__turns_fini(fet__turns *t)
 
 fet_status fet__plan_repeat(fet__turns *out, const fet__work *works, int count, int64_t base, int64_t limit)
 {
-    repeat *r = NULL;
+    fet__repeat *r = NULL;
     int edges = 0;
     fet_status st;
 
@@ -573,15 +423,15 @@ fet_status fet__plan_repeat(fet__turns *out, const fet__work *works, int count, 
                 return FET_FAIL(FET_E_BUG, "plan: work %d reads work %d", w, works[w].input[k]);
     }
     FET_TRY(FET_NEW(r, 1));
-    *r = (repeat){.works = works,
-                  .work_count = count,
-                  .turn_room = GROWTH * count + 1,
-                  .pool_room = GROWTH * edges + 1,
-                  .base = base,
-                  .limit = limit};
+    *r = (fet__repeat){.works = works,
+                       .work_count = count,
+                       .turn_room = GROWTH * count + 1,
+                       .pool_room = GROWTH * edges + 1,
+                       .base = base,
+                       .limit = limit};
     FET_TRY(take(r));
     begin(r);
-    measure(r);
+    fet__repeat_measure(r);
     while (r->peak > limit && step(r))
         ;
     st = hand_over(out, r);

@@ -14,8 +14,7 @@ typedef struct loop {
     const fet__dataset *d;
     fet__run_folder folder;
     fet__run_state s;
-    fet__step step, evaluation; /* evaluation: no program where there is nothing to evaluate on */
-    int evaluation_batch;
+    fet__run_programs run;
     fet__loader *loader;
     fet__schedule schedule;
     int64_t epoch_steps, steps, epochs; /* of an epoch; of the run */
@@ -109,12 +108,12 @@ static void name_dead(const loop *l)
     fet__text t = {0};
     int i, dead = 0;
 
-    for (i = 0; i < l->step.trainable; i++)
+    for (i = 0; i < l->run.step.trainable; i++)
         if (l->s.alive[i] == '0' && dead++ < 4)
-            fet__text_printf(&t, "%s%s", t.length ? ", " : "", l->step.params[i]->name);
+            fet__text_printf(&t, "%s%s", t.length ? ", " : "", l->run.step.params[i]->name);
     if (dead)
         fet__warn("the gradient of %d of %d trained tensors was zero in each of the first %d steps: %s%s", dead,
-                  l->step.trainable, ALIVE_STEPS, t.s ? t.s : "", dead > 4 ? ", ..." : "");
+                  l->run.step.trainable, ALIVE_STEPS, t.s ? t.s : "", dead > 4 ? ", ..." : "");
     fet__text_fini(&t);
 }
 
@@ -125,10 +124,10 @@ static void watch_gradients(loop *l)
 
     if (l->s.step >= ALIVE_STEPS)
         return;
-    for (i = 0; i < l->step.trainable; i++) {
+    for (i = 0; i < l->run.step.trainable; i++) {
         const float *square;
         snprintf(name, sizeof name, "grad_sq.%d", i);
-        square = fet__program_output(l->step.program, name);
+        square = fet__program_output(l->run.step.program, name);
         if (square && *square != 0)
             l->s.alive[i] = '1';
     }
@@ -149,7 +148,7 @@ static void report(const loop *l)
                         l->steps,
                         l->s.epoch,
                         l->epochs,
-                        (double)*l->step.loss,
+                        (double)*l->run.step.loss,
                         l->lr,
                         rate,
                         left,
@@ -163,21 +162,21 @@ static fet_status run_step(loop *l, const fet__batch *b)
     fet_status st;
 
     l->lr = rate_at(l, l->s.epoch_step);
-    fet__step_feed(&l->step, b, l->o->batch, values);
-    if (l->step.step)
-        *l->step.step = (int32_t)l->s.step;
-    fet__optimizer_bind(&l->o->optimizer, l->step.program, l->s.step, l->lr);
-    st = fet__step_compute(&l->step);
+    fet__step_feed(&l->run.step, b, l->o->batch, values);
+    if (l->run.step.step)
+        *l->run.step.step = (int32_t)l->s.step;
+    fet__optimizer_bind(&l->o->optimizer, l->run.step.program, l->s.step, l->lr);
+    st = fet__step_compute(&l->run.step);
     if (st == FET_E_NUMERIC && !l->o->check_finite)
         return diverged(l, "loss");
     FET_TRY(st);
     /* The weights are spoilt in memory by now, but nothing is saved any more. */
-    if (l->step.grad_norm && !isfinite(*l->step.grad_norm))
+    if (l->run.step.grad_norm && !isfinite(*l->run.step.grad_norm))
         return diverged(l, "gradient");
     watch_gradients(l);
     l->s.step++;
     l->s.epoch_step++;
-    l->s.loss_sum += (double)*l->step.loss * b->count;
+    l->s.loss_sum += (double)*l->run.step.loss * b->count;
     l->s.loss_images += b->count;
     l->epoch_images += b->count;
     report(l);
@@ -207,7 +206,7 @@ static fet_status evaluate(loop *l)
     fet_status st;
 
     exchange_average(l);
-    st = fet__evaluate_with(&l->s.last, &l->evaluation, l->evaluation_batch, l->m, l->d, FET__VAL);
+    st = fet__evaluate_with(&l->s.last, &l->run.evaluation, l->run.evaluation_batch, l->m, l->d, FET__VAL);
     if (st == FET_OK)
         st = keep_best(l);
     exchange_average(l);
@@ -292,140 +291,18 @@ static fet_status count_steps(loop *l)
     return FET_OK;
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------- */
-
-#define RING 3 /* batches that a loader holds */
-
-static int64_t ring_bytes(const loop *l, int64_t batch)
-{
-    return RING * batch * l->m->input.height * l->m->input.width * 3 * (int64_t)sizeof(float);
-}
-
-/* What is taken beside an evaluation of `batch` images: its loader, training and its loader. An evaluation counts weights and the program's own
- * memory itself. */
-static int64_t beside_evaluation(const loop *l, int64_t batch)
-{
-    fet__program_info train = fet__step_info(&l->step);
-    int64_t bytes = ring_bytes(l, l->o->batch) + ring_bytes(l, batch) + train.total_bytes, model = 0;
-
-    for (int i = 0; i < fet__params_count(l->m->store); i++)
-        if (fet__params_at(l->m->store, i)->role != FET__STATE)
-            model += fet__params_at(l->m->store, i)->bytes;
-    bytes += train.weight_bytes > model ? train.weight_bytes - model : 0;
-    return bytes + train.process_bytes - FET__PROCESS_BYTES;
-}
-
-/* The largest batch whose plan fits into what training leaves of the budget. Made before the first step: a run that could not
- * evaluate must not find out after its first epoch. */
-static fet_status open_evaluation(loop *l)
-{
-    fet__step_options o = {.batch = l->o->batch, .memory = l->s.memory};
-    fet_status st = FET_OK;
-
-    if (l->d->count[FET__VAL] == 0)
-        return FET_OK;
-    if (o.batch > l->d->count[FET__VAL])
-        o.batch = l->d->count[FET__VAL];
-    for (;;) {
-        o.beside = beside_evaluation(l, o.batch);
-        st = fet__step_create(&l->evaluation, l->m, &o);
-        if (st != FET_E_NOMEM || o.batch == 1)
-            break;
-        o.batch = (o.batch + 1) / 2;
-    }
-    l->evaluation_batch = o.batch;
-    if (st == FET_OK)
-        return st;
-    return fet__fail_in(st, "evaluation beside training");
-}
-
-/* The training program's plan, with the evaluation's memory and the loaders' in the total. */
-static fet__program_info plan_of(const loop *l)
-{
-    fet__program_info info = fet__step_info(&l->step);
-
-    info.total_bytes += ring_bytes(l, l->o->batch);
-    if (!l->evaluation.program)
-        return info;
-    info.total_bytes += fet__program_describe(l->evaluation.program).total_bytes + ring_bytes(l, l->evaluation_batch);
-    info.process_bytes += fet__program_describe(l->evaluation.program).process_bytes - FET__PROCESS_BYTES;
-    return info;
-}
-
-/* Decoded images are kept in what the plans leave of the budget, and never in more than an eighth of what is free. */
-static int64_t cache_bytes(const loop *l)
-{
-    fet__program_info plan = plan_of(l);
-    int64_t left = l->s.memory - plan.total_bytes - plan.weight_bytes - plan.process_bytes,
-            most = fet__free_memory() / 8;
-
-    left = left > 0 ? left / 2 : 0;
-    return left < most ? left : most;
-}
-
-/* What evaluating image by image takes at least besides what training has anyway. */
-static fet_status least_evaluation(loop *l, int64_t *bytes)
-{
-    fet__step_options o = {.batch = 1, .memory = l->s.memory};
-    fet__program_info info;
-    fet__step s;
-    fet_status st = fet__step_create(&s, l->m, &o);
-
-    if (st != FET_OK)
-        return st;
-    info = fet__step_info(&s);
-    *bytes = info.arena_bytes + info.once_bytes + info.process_bytes - FET__PROCESS_BYTES + ring_bytes(l, 1);
-    fet__step_fini(&s);
-    return FET_OK;
-}
-
-/* Training takes what it likes; where too little is left to evaluate, it is made again with less. */
-static fet_status open_steps(loop *l, fet__step_options *o)
-{
-    int64_t least = 0;
-    fet_status st;
-
-    o->memory = l->s.memory;
-    o->beside = ring_bytes(l, l->o->batch);
-    FET_TRY(fet__step_create(&l->step, l->m, o));
-    st = open_evaluation(l);
-    if (st != FET_E_NOMEM)
-        goto done;
-    FET_TRY(least_evaluation(l, &least));
-    fet__step_fini(&l->step);
-    o->beside += least;
-    FET_TRY(fet__step_create(&l->step, l->m, o));
-    st = open_evaluation(l);
-done:
-    return st;
-}
-
 static fet_status open_program(loop *l)
 {
-    fet__step_options step = {.batch = l->o->batch,
-                              .train = true,
-                              .mix = fet__augment_mixes(l->o->augment),
-                              .smoothing = l->o->smoothing,
-                              .drop_path = l->o->drop_path,
-                              .optimizer = &l->o->optimizer,
-                              .parts = l->s.parts,
-                              .check_finite = l->o->check_finite,
-                              .seed = l->o->seed};
     fet__loader_options loader = {.preprocess = fet__model_preprocess(l->m),
                                   .batch = l->o->batch,
                                   .augment = l->o->augment,
                                   .shuffle = true,
                                   .drop_last = l->o->drop_last,
                                   .seed = l->o->seed};
-    fet__program_info info;
     fet_status st;
 
-    FET_TRY(open_steps(l, &step));
-    l->s.parts = l->o->batch / l->step.part;
-    info = plan_of(l);
-    if (l->o->memory > 0 || info.repeated > 0 || l->s.parts > 1)
-        fet__note_budget(fet__step_program(&l->step), &info, l->o->batch, l->s.parts, l->s.memory);
-    loader.cache_bytes = cache_bytes(l);
+    FET_TRY(fet__run_programs_open(&l->run, l->m, l->d, l->o, &l->s));
+    loader.cache_bytes = l->run.cache_bytes;
     FET_TRY(fet__loader_create(&l->loader, l->d->samples[FET__TRAIN], l->d->count[FET__TRAIN], &loader));
 done:
     return st;
@@ -434,7 +311,7 @@ done:
 static fet_status wrong_state(const loop *l)
 {
     return FET_FAIL(FET_E_FORMAT, "%s: the state belongs to another run (%zu trained tensors, here %d)",
-                    fet__show(l->folder.state), strlen(l->s.alive), l->step.trainable);
+                    fet__show(l->folder.state), strlen(l->s.alive), l->run.step.trainable);
 }
 
 /* The budget and the thread count of the first start hold for good, so that the same plan is made again and sums are
@@ -458,7 +335,6 @@ done:
 
 static fet_status begin(loop *l, bool has_state)
 {
-    fet__program_info info;
     fet_status st;
 
     l->saved_step = -1;
@@ -472,18 +348,16 @@ static fet_status begin(loop *l, bool has_state)
     if (has_state) {
         FET_TRY(fet__checkpoint_read(l->folder.state, l->m, &l->s));
         l->saved_step = l->s.step;
-        if ((int)strlen(l->s.alive) != l->step.trainable)
+        if ((int)strlen(l->s.alive) != l->run.step.trainable)
             return wrong_state(l);
     } else {
-        FET_TRY(FET_NEW(l->s.alive, l->step.trainable + 1));
-        memset(l->s.alive, '0', (size_t)l->step.trainable);
+        FET_TRY(FET_NEW(l->s.alive, l->run.step.trainable + 1));
+        memset(l->s.alive, '0', (size_t)l->run.step.trainable);
     }
     FET_TRY(fet__make_folder(l->folder.path)); /* not before all that can be refused was not */
     FET_TRY(fet__log_resume(&l->folder, &l->s));
-    if (!has_state) {
-        info = plan_of(l);
-        FET_TRY(fet__run_write_json(&l->folder, l->m, l->d, l->o, &l->s, &info));
-    }
+    if (!has_state)
+        FET_TRY(fet__run_write_json(&l->folder, l->m, l->d, l->o, &l->s, &l->run.plan));
     l->begun = l->saved = fet__now();
 done:
     return st;
@@ -502,9 +376,9 @@ static void fill(fet__loop_result *out, loop *l)
                               .best_epoch = l->s.best_epoch,
                               .seconds = l->s.seconds,
                               .images_per_s = l->s.seconds > 0 ? (double)images / l->s.seconds : 0,
-                              .trainable = l->step.trainable_values,
+                              .trainable = l->run.step.trainable_values,
                               .parameters = fet__model_parameters(l->m, false),
-                              .info = plan_of(l)};
+                              .info = l->run.plan};
 }
 
 static fet_status save_model(const loop *l)
@@ -549,8 +423,7 @@ fet_status fet__loop(fet__loop_result *out, fet__model *m, const fet__dataset *d
     FET_TRY(run(&l, out));
 done:
     fet__loader_destroy(l.loader);
-    fet__step_fini(&l.step);
-    fet__step_fini(&l.evaluation);
+    fet__run_programs_close(&l.run);
     fet__run_state_fini(&l.s);
     fet__run_close(&l.folder);
     return st;

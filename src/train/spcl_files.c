@@ -164,7 +164,7 @@ static json_t *machine_object(const fet__spcl_run *r)
 
     return json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:i}", "fettle", FETTLE_VERSION, "kernels", fet__machine_library(),
                      "cpu", fet__cpu_text(), "threads", r->s.threads, "memory_budget", (json_int_t)r->s.memory,
-                     "planned_bytes", (json_int_t)info.total_bytes + (json_int_t)info.weight_bytes, "batch",
+                     "planned_bytes", (json_int_t)(info.total_bytes + info.weight_bytes + info.process_bytes), "batch",
                      r->s.batch);
 }
 

@@ -252,9 +252,13 @@ static fet_status open_step(fet__spcl_run *r)
                                 .optimizer = &r->o->optimizer,
                                 .memory = r->s.memory,
                                 .check_finite = r->o->check_finite};
+    fet__program_info info;
     fet_status st;
 
     FET_TRY(fet__spcl_step_create(&r->step, r->m, &o));
+    info = fet__program_describe(r->step.base.program);
+    if (r->o->memory > 0 || info.repeated > 0)
+        fet__note_budget(r->step.base.program, &info, r->step.base.batch, 1, r->s.memory);
     r->width = r->step.memory->shape.dim[1];
     FET_TRY(add_labels(r));
     for (int d = 0; d < 2 && st == FET_OK; d++)

@@ -15,7 +15,7 @@ typedef struct fet__run_state {
     int64_t log_bytes;               /* of log.csv that belong to this state */
     int64_t memory;                  /* budget of the first start */
     int threads, batch, parts;       /* parts: in which the batch is run; 0: an old state, which does not say */
-    char *alive; /* '1' for each trained tensor that has had a gradient; fet__alloc'ed */
+    char *alive;                     /* '1' for each trained tensor that has had a gradient; fet__alloc'ed */
 } fet__run_state;
 
 /* ---- step.c --------------------------------------------------------------------------------------------------------- */
@@ -27,6 +27,18 @@ fet__node *fet__mean_loss(fet__graph *g, fet__node *each, fet__node *labels);
 /* ---- budget_note.c -------------------------------------------------------------------------------------------------- */
 /* Says what a budget led to: what is computed again, in how many parts a batch is run, what is planned of the budget. */
 void fet__note_budget(const fet__program *p, const fet__program_info *info, int batch, int parts, int64_t budget);
+
+/* ---- run_programs.c ------------------------------------------------------------------------------------------------- */
+typedef struct fet__run_programs {
+    fet__step step, evaluation; /* evaluation: no program where there is nothing to evaluate on */
+    int evaluation_batch;
+    fet__program_info plan; /* of both, with the loaders' batches in the total */
+    int64_t cache_bytes;    /* what may be spent on decoded images */
+} fet__run_programs;
+/* Programs that together fit s->memory; s->parts is followed, or filled in where it is 0. Notes what the budget led to. */
+fet_status fet__run_programs_open(fet__run_programs *out, fet__model *m, const fet__dataset *d,
+                                  const fet__loop_options *o, fet__run_state *s);
+void fet__run_programs_close(fet__run_programs *p);
 
 /* ---- checkpoint.c ------------------------------------------------------------------------------------------------- */
 /* state.safetensors: trained tensors as param.NAME, optimiser states by their names, the rest as JSON metadata. Atomic. */
