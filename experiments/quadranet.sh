@@ -4,16 +4,20 @@
 # Swin and HorNet. Goes on cell by cell: what is done is kept in build/experiments/quadranet, so an interrupted run continues. Prints the tables of
 # docs/experiments.md; what is not there yet is "-".
 # Usage: ./run experiment quadranet        (needs ../shared/data/cifar10.tar, or CIFAR10=path of such an archive)
-# Smaller or in part: QUADRANET_EPOCHS, QUADRANET_IMAGES (of a class, in training and in test), QUADRANET_SEEDS, QUADRANET_THREADS, QUADRANET_BATCH (of the memory table),
-# QUADRANET_SIZES (its widths), QUADRANET_MODELS (t, s, b: the models whose time is measured), QUADRANET_TIMED (images a step of theirs), QUADRANET_PARTS (of
-# models places kernels sizes xor memory speed search; none of them prints the tables of what is there), QUADRANET_SEARCH (seeds of the searches). A minute: QUADRANET_EPOCHS=1 QUADRANET_IMAGES=20
-# QUADRANET_SEEDS=0 QUADRANET_BATCH=1 QUADRANET_SIZES=64 QUADRANET_TIMED=1.
+# Smaller or in part:
+#   QUADRANET_EPOCHS, QUADRANET_SEEDS, QUADRANET_SEARCH (seeds of the searches), QUADRANET_THREADS
+#   QUADRANET_IMAGES    of a class, in training and in test
+#   QUADRANET_BATCH     of the memory table, and QUADRANET_SIZES its widths
+#   QUADRANET_MODELS    t, s or b: the models whose time is measured, and QUADRANET_TIMED the images a step
+#   QUADRANET_PARTS     of: models places kernels sizes xor memory speed search; none of them prints the tables of what is there
+# A minute: QUADRANET_EPOCHS=1 QUADRANET_IMAGES=20 QUADRANET_SEEDS=0 QUADRANET_BATCH=1 QUADRANET_SIZES=64 QUADRANET_TIMED=1
 set -eu
 fettle=$(cd "$(dirname "${1:-build/fettle}")" && pwd)/$(basename "${1:-build/fettle}")
 archive=$(realpath "${CIFAR10:-../shared/data/cifar10.tar}")
 work=${EXPERIMENT_DIR:-$(dirname "$fettle")/experiments/quadranet}
-epochs=${QUADRANET_EPOCHS:-4} seeds=${QUADRANET_SEEDS:-0 1 2} batch=${QUADRANET_BATCH:-64} widths=${QUADRANET_SIZES:-64 128} model_size=${QUADRANET_MODELS:-t} timed=${QUADRANET_TIMED:-8}
-parts=${QUADRANET_PARTS-models places kernels sizes xor memory speed search} search_seeds=${QUADRANET_SEARCH:-${seeds%% *}}
+epochs=${QUADRANET_EPOCHS:-4} seeds=${QUADRANET_SEEDS:-0 1 2} search_seeds=${QUADRANET_SEARCH:-${QUADRANET_SEEDS:-0}}
+batch=${QUADRANET_BATCH:-64} widths=${QUADRANET_SIZES:-64 128} model_size=${QUADRANET_MODELS:-t} timed=${QUADRANET_TIMED:-8}
+parts=${QUADRANET_PARTS-models places kernels sizes xor memory speed search}
 threads=${QUADRANET_THREADS:+--threads $QUADRANET_THREADS}
 xor=$(dirname "$fettle")/examples/xor_neuron
 if [ ! -f "$archive" ]; then
