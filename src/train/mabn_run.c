@@ -337,6 +337,16 @@ static double rate_of(const run *r)
     return is_episode(&r->stage[r->now]) ? r->o->outer_lr : r->o->lr;
 }
 
+/* Of a step. */
+static int64_t pictures_of(const run *r)
+{
+    const stage *s = &r->stage[r->now];
+
+    if (s->kind == ARM)
+        return (int64_t)r->o->sites * r->o->support;
+    return is_episode(s) ? r->o->support + r->o->query : s->batch;
+}
+
 static void tell(run *r, double now, double begun, int64_t first)
 {
     const fet__mabn_step *s = &r->step;
@@ -353,6 +363,7 @@ static void tell(run *r, double now, double begun, int64_t first)
         fet__text_printf(&r->log, "%s,%lld,%.9g,%.9g,%.9g,%.9g\n", here->name, (long long)r->at + 1, (double)*s->loss,
                          s->main ? (double)*s->main : 0, s->byol ? (double)*s->byol : 0,
                          s->inner ? (double)*s->inner : 0);
+    p.images_per_s = (double)((r->at + 1 - first) * pictures_of(r)) / (now - begun + 1e-9);
     p.seconds_left = (now - begun) / (double)(r->at + 1 - first) * (double)(p.steps - p.step);
     if (r->o->progress)
         r->o->progress(r->o->user, &p);

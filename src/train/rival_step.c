@@ -59,7 +59,7 @@ static fet_status values_below(fet__values *out, fet__build *b, const char *pref
 /* Behind `v` the values of `w`. */
 static fet_status join(fet__values *out, fet__build *b, const fet__values *v, const fet__values *w)
 {
-    size_t n = (size_t)(v->count + w->count);
+    size_t n = (size_t)v->count + (size_t)w->count;
     fet__arena *arena = fet__graph_arena(b->g);
 
     *out = (fet__values){.count = (int)n,
