@@ -19,7 +19,7 @@ epochs=${QUADRANET_EPOCHS:-4} seeds=${QUADRANET_SEEDS:-0 1 2} search_seeds=${QUA
 batch=${QUADRANET_BATCH:-64} widths=${QUADRANET_SIZES:-64 128} model_size=${QUADRANET_MODELS:-t} timed=${QUADRANET_TIMED:-8}
 parts=${QUADRANET_PARTS-models places kernels sizes xor memory speed search}
 threads=${QUADRANET_THREADS:+--threads $QUADRANET_THREADS}
-xor=$(dirname "$fettle")/examples/xor_neuron
+xor=$(dirname "$fettle")/tests/xor_neuron
 if [ ! -f "$archive" ]; then
     echo "experiment quadranet: $archive is missing" >&2
     exit 1
@@ -216,7 +216,7 @@ element() { # element FILE NAME KEY
     echo "${found:--}"
 }
 printf '\n| model (size %s, 224, float32) | GFLOP an image | inference, images/s | QuadraNet36 is | training, images/s | QuadraNet36 is |\n| --- | --- | --- | --- | --- | --- |\n' "$model_size"
-rate() { element "models-$1.json" "$2" images_per_s; }
+rate() { awk -v s="$(element "models-$1.json" "$2" min_s)" -v n="$timed" 'BEGIN { if (s > 0) printf "%.2f", n / s; else printf "-" }'; } # of the fastest step
 for name in QuadraNet36 QuadraNet25 ConvNeXt HorNet Swin; do
     printf '| %s | %s | %s | %s | %s | %s |\n' $name "$(element models-infer.json $name gflops_per_image)" "$(rate infer $name)" \
         "$(ratio "$(rate infer QuadraNet36)" "$(rate infer $name)")" "$(rate train $name)" "$(ratio "$(rate train QuadraNet36)" "$(rate train $name)")"
@@ -263,7 +263,7 @@ width=${widths%% *}
 over_conv=$(ratio "$(memory "$width" quadra planned_mib)" "$(memory "$width" conv planned_mib)")
 of_swin=$(ratio "$(memory "$width" quadra planned_mib)" "$(memory "$width" swin planned_mib)")
 of_hor=$(ratio "$(memory "$width" quadra planned_mib)" "$(memory "$width" hor planned_mib)")
-everywhere=$(for line in 8-1+1+3+1 8-1+1+1+1 12-1+1+3+1 12-1+1+1+1 16-1+1+1+1; do echo "$(above "size-$line-quadratic" "size-$line-plain")"; done |
+everywhere=$({ echo "$(above quadratic plain)" && for line in 8-1+1+3+1 8-1+1+1+1 12-1+1+3+1 12-1+1+1+1 16-1+1+1+1; do echo "$(above "size-$line-quadratic" "size-$line-plain")"; done; } |
     awk '/points/ { n++; if ($0 !~ /not held/) better++ } END { if (!n) print "-"; else printf("%s (better in %d of %d)", better == n ? "held" : "not held", better, n) }')
 printf '\n| claim of the paper | here |\n| --- | --- |\n'
 claim() { printf '| %s | %s |\n' "$1" "$2"; }

@@ -6,6 +6,8 @@ target_link_libraries(json_check PRIVATE fettle_flags PkgConfig::cli_test_jansso
 add_executable(hostile_pictures ${cli_here}/hostile_pictures.c ${PROJECT_SOURCE_DIR}/tests/unit/image_files.c)
 target_include_directories(hostile_pictures PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(hostile_pictures PRIVATE fettle_flags fet_image)
+add_executable(xor_neuron ${cli_here}/xor_neuron.c)
+target_link_libraries(xor_neuron PRIVATE fettle_flags fet_train)
 
 pkg_check_modules(cli_test_zip REQUIRED IMPORTED_TARGET libzip)
 add_executable(make_bands ${cli_here}/make_bands.c)

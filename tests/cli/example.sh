@@ -1,5 +1,5 @@
 #!/bin/sh
-# The example on the public headers tunes, merges and predicts; the one on the engine teaches XOR to one neuron.
+# The example on the public headers tunes, merges and predicts; one quadratic neuron learns XOR.
 # example.sh HARNESS FETTLE JSON_CHECK EXAMPLE XOR
 FETTLE=$2 JSON_CHECK=$3 example=$4 xor=$5
 . "$1"
@@ -16,7 +16,7 @@ same "status of a failure" "$status" 1
 grep -q "nowhere: no such folder" err || complain "the example does not say what is wrong"
 
 last="xor_neuron 3"
-"$xor" 3 >out 2>err || complain "the XOR example failed"
+"$xor" 3 >out 2>err || complain "the neuron failed"
 prints "one quadratic neuron, 9 values: XOR learnt from 3 of 3 starts, at most 4 of 4 cases right, largest error 0.0" \
     "one ordinary neuron, 3 values: XOR learnt from 0 of 3 starts" "largest error 0.5"
 last="xor_neuron none"

@@ -1,7 +1,6 @@
-/* Exclusive or, learnt by one neuron: a quadratic one can, an ordinary one cannot. Shows the engine from inside (the folders of src/, not
- * the public headers): a graph is built from layers, its gradient and AdamW are added to it, and the program is run.
- *
- *     xor_neuron [STARTS]      prints a row for each kind of neuron: from how many random starts all four cases were learnt */
+/* Exclusive or, learnt by one neuron: a quadratic one can, an ordinary one cannot. Built on the engine's layers: a graph with its gradient and
+ * AdamW in it, run as a program. Used by tests/cli/example.sh and by experiments/quadranet.sh.
+ *     xor_neuron [STARTS]      a row for each kind of neuron: from how many random starts all four cases were learnt */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
