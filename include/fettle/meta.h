@@ -110,7 +110,8 @@ FET_API void fet_adapt_defaults(fet_adapt_options *o);
 FET_API fet_status fet_adapt(const fet_adapt_options *o, fet_adapt_result *result);
 FET_API void fet_adapt_free(fet_adapt_result *result);
 
-/* Evaluation that adapts while it goes: one step of entropy minimisation a batch, on top of whatever is attached. */
+/* Evaluation that adapts while it goes: one step of entropy minimisation a batch, on top of whatever is attached. Pictures come in random order
+ * (o->seed). */
 typedef struct fet_tta_result {
     int64_t batches, adapted; /* adapted: before the guard stopped it */
     double diversity, first; /* of predicted classes in the last window and in the first, 0..1; NAN: too few pictures */

@@ -15,6 +15,8 @@ typedef struct tta {
     fet__collapse_guard guard;
     fet__class_metrics *metrics;
     fet__views *views;
+    fet__sample *samples; /* in the order in which they come */
+    uint64_t seed;
     fet_tta_result *how;
 } tta;
 
@@ -111,19 +113,39 @@ done:
     return st;
 }
 
+/* In random order: a folder's pictures come class by class, and a batch of one class teaches to predict nothing else. */
+static fet_status shuffle(fet__sample **out, const fet__sample *samples, int count, uint64_t seed)
+{
+    fet__rng r = {.seed = seed, .stream = fet__hash32("tta")};
+    int32_t *order = NULL;
+    fet_status st;
+
+    FET_TRY(FET_NEW(order, count));
+    FET_TRY(FET_NEW(*out, count));
+    for (int i = 0; i < count; i++)
+        order[i] = i;
+    fet__rng_shuffle(&r, order, count);
+    for (int i = 0; i < count; i++)
+        (*out)[i] = samples[order[i]];
+done:
+    fet__free(order);
+    return st;
+}
+
 static fet_status run(tta *t, const fet__dataset *d, fet__split split, int batch)
 {
-    fet__views_options vo = {.preprocess = fet__model_preprocess(t->m)};
+    fet__views_options vo = {.preprocess = fet__model_preprocess(t->m), .bands = fet__bands_read};
     int count = d->count[split], rest = count % batch;
     fet_status st;
 
     if (count == 0)
         return FET_FAIL(FET_E_DATA, "%s: split %s has no pictures", fet__show(d->root), fet__split_name(split));
-    FET_TRY(fet__views_create(&t->views, d->samples[split], count, &vo));
+    FET_TRY(shuffle(&t->samples, d->samples[split], count, t->seed));
+    FET_TRY(fet__views_create(&t->views, t->samples, count, &vo));
     if (count >= batch)
-        FET_TRY(run_batches(t, d->samples[split], 0, count, batch));
+        FET_TRY(run_batches(t, t->samples, 0, count, batch));
     if (rest)
-        FET_TRY(run_batches(t, d->samples[split], count - rest, count, rest));
+        FET_TRY(run_batches(t, t->samples, count - rest, count, rest));
 done:
     return st;
 }
@@ -158,13 +180,14 @@ done:
     fet__collapse_guard_fini(&t->guard);
     fet__class_metrics_destroy(t->metrics);
     fet__views_destroy(t->views);
+    fet__free(t->samples);
     return st;
 }
 
 fet_status fet_evaluate_tta(fet_model *m, const char *data, const char *split, const fet_data_options *o, int batch,
                             const char *how, fet_eval_result *out, fet_tta_result *result)
 {
-    tta t = {.m = m ? m->m : NULL, .how = result};
+    tta t = {.m = m ? m->m : NULL, .how = result, .seed = o ? o->seed : 0};
     fet__dataset d = {0};
     fet__dataset_options options;
     fet__split s = FET__VAL;
@@ -180,6 +203,8 @@ fet_status fet_evaluate_tta(fet_model *m, const char *data, const char *split, c
     if (split)
         FET_TRY(fet__split_parse(split, &s));
     FET_TRY(fet__data_options_from(&options, o));
+    options.known = true;
+    options.domains = o ? o->domains : NULL;
     if (m->m->class_count) {
         options.model_classes = (const char *const *)m->m->classes;
         options.model_class_count = m->m->class_count;

@@ -42,6 +42,10 @@ run 0 eval --model wild --data iwildcam --split test --domains 3 --json
 same "pictures of site 3" "$(value images)" 2
 run 0 eval --model wild --adapter wild_sites/3.safetensors --data iwildcam --split test --domains 3
 prints "worst group"
+run 0 eval --model wild --data iwildcam --split test --domains 3 --tta tent --json
+same "pictures of site 3 while adapting" "$(value images)" 2
+run 2 eval --model wild --data iwildcam --split test --domains 17
+says "no images of the domains '17'"
 run 0 inspect wild/model.safetensors
 run 0 eval --model wild --data iwildcam --split val
 says "official splits" "2 rows belong to none"
