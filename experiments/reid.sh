@@ -80,23 +80,36 @@ for seed in $seeds; do
         cell supervised $seed $net --data target --labels supervised
         cell source-alone $seed $net --data source --labels supervised
         cell two-stages $seed --model source-alone-$seed --data target
+        # A smaller radius, and the encoder of the source as the beginning, as ImageNet's weights are in the paper.
+        cell usl-0.5 $seed $net --data target --eps 0.5
+        cell uda-0.5 $seed $net --data target --source source --eps 0.5
+        cell two-stages-0.5 $seed --model source-alone-$seed --data target --eps 0.5
+        cell begun-0.5 $seed --model source-alone-$seed --data target --source source --eps 0.5
+        cell source-longer $seed --model source-alone-$seed --data source --labels supervised
     }
     score untrained-$seed none --arch "$arch" --seed "$seed" --crop-pct 0 --interpolation bicubic --data target
     score rerank-$seed uda-$seed --data target --rerank
     score transfer-$seed source-alone-$seed --data target
     score source-joint-$seed uda-$seed --data source --domain source
     score source-two-stages-$seed two-stages-$seed --data source
+    score source-uda-0.5-$seed uda-0.5-$seed --data source --domain source
+    score source-begun-0.5-$seed begun-0.5-$seed --data source --domain source
+    score longer-transfer-$seed source-longer-$seed --data target
 done
 
 printf '| target (66 characters x 20 drawers) | mAP, %% | rank 1, %% | purity, %% | pair F1, %% |\n| --- | --- | --- | --- | --- |\n'
 for name in untrained usl uda uda-mean uda-shared uda-no-outliers uda-no-criterion uda-instances usl-no-outliers usl-no-criterion usl-instances supervised \
-    two-stages; do
+    two-stages usl-0.5 uda-0.5 two-stages-0.5 begun-0.5; do
     printf '| %s | %s | %s | %s | %s |\n' "$name" "$(over_seeds map $name)" "$(over_seeds rank1 $name)" "$(over_seeds purity $name)" \
         "$(over_seeds pair_f1 $name)"
 done
 printf '| source alone, no target data | %s | %s | | |\n' "$(over_seeds map transfer)" "$(over_seeds rank1 transfer)"
+printf '| source alone, twice as long | %s | %s | | |\n' "$(over_seeds map longer-transfer)" "$(over_seeds rank1 longer-transfer)"
 printf '| uda, re-ranked | %s | %s | | |\n' "$(over_seeds map rerank)" "$(over_seeds rank1 rerank)"
 printf '\n| source (70 characters x 20 drawers) | mAP, %% | rank 1, %% |\n| --- | --- | --- |\n'
 printf '| alone | %s | %s |\n' "$(over_seeds map source-alone)" "$(over_seeds rank1 source-alone)"
+printf '| alone, twice as long | %s | %s |\n' "$(over_seeds map source-longer)" "$(over_seeds rank1 source-longer)"
 printf '| jointly with the target | %s | %s |\n' "$(over_seeds map source-joint)" "$(over_seeds rank1 source-joint)"
 printf '| then the target, in two stages | %s | %s |\n' "$(over_seeds map source-two-stages)" "$(over_seeds rank1 source-two-stages)"
+printf '| jointly, eps 0.5 | %s | %s |\n' "$(over_seeds map source-uda-0.5)" "$(over_seeds rank1 source-uda-0.5)"
+printf '| jointly, eps 0.5, begun from the source alone | %s | %s |\n' "$(over_seeds map source-begun-0.5)" "$(over_seeds rank1 source-begun-0.5)"
