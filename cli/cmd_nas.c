@@ -13,7 +13,7 @@
 static const flag flags_profile[] = {
     {"out", "PROFILE", NULL, "file for the measured times, as JSON (docs/nas.md)", false},
     {"arch", "A", "quadranet36_xxs", FRAME_HELP, false},
-    {"repeats", "N", "100", "runs of a measurement, of which the median counts", false},
+    {"repeats", "N", "100", "runs of a measurement, of which the fastest count", false},
     {"check", "N", "10", "networks predicted and then measured; 0: none", false},
     FLAG_END};
 

@@ -161,8 +161,8 @@ done:
 static fet_status count_all(fet__nas_costs *c, const fet__arch *frame, const fet__nas_limits *l,
                             fet__nas_objective objective)
 {
-    double flops[QUADRANET_STAGES][FET__NAS_IDENTITY], bytes[QUADRANET_STAGES][FET__NAS_IDENTITY], all, own_flops = 0;
-    double own_bytes = 0;
+    double flops[QUADRANET_STAGES][FET__NAS_IDENTITY] = {{0}}, bytes[QUADRANET_STAGES][FET__NAS_IDENTITY] = {{0}};
+    double all, own_flops = 0, own_bytes = 0;
     int64_t plan, parameters;
     int *least = NULL;
     char *text = NULL;
@@ -196,7 +196,7 @@ done:
 fet_status fet__nas_costs_create(fet__nas_costs *c, const fet__arch *frame, const fet__nas_table *t,
                                  const fet__nas_limits *l, fet__nas_objective objective)
 {
-    double block[QUADRANET_STAGES][FET__NAS_IDENTITY];
+    double block[QUADRANET_STAGES][FET__NAS_IDENTITY] = {{0}};
     fet_status st;
 
     memset(c, 0, sizeof *c);

@@ -25,25 +25,11 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median of what is left when runs that were interrupted (more than three median deviations off) are thrown away. Sorts. */
-static double steady_median(double *v, int n)
+/* Median of the fastest quarter: what interrupts a run only makes it longer. Sorts. */
+static double steady(double *v, int n)
 {
-    double middle, spread, *off = malloc((size_t)n * sizeof *off);
-    int kept = 0;
-
     qsort(v, (size_t)n, sizeof *v, by_value);
-    middle = v[n / 2];
-    if (!off)
-        return middle;
-    for (int i = 0; i < n; i++)
-        off[i] = fabs(v[i] - middle);
-    qsort(off, (size_t)n, sizeof *off, by_value);
-    spread = off[n / 2];
-    free(off);
-    for (int i = 0; i < n; i++)
-        if (fabs(v[i] - middle) <= 3 * spread)
-            v[kept++] = v[i];
-    return v[kept / 2];
+    return v[n / 8];
 }
 
 static fet_status run_program(void *user)
@@ -67,7 +53,7 @@ static fet_status measure(profiler *p, fet_status (*run)(void *), void *user, do
         if (i >= 0)
             p->seconds[i] = fet__now() - begun;
     }
-    *ms = fmax(1e3 * steady_median(p->seconds, p->repeats), LEAST_MS);
+    *ms = fmax(1e3 * steady(p->seconds, p->repeats), LEAST_MS);
 done:
     return st;
 }
@@ -194,6 +180,89 @@ static void draw_network(const profiler *p, fet__quadranet *q, int number)
     }
 }
 
+/* ---- calibration --------------------------------------------------------------------------------------------------- */
+
+#define CALIBRATED 16 /* networks */
+#define UNKNOWN 3     /* what is no block; factors of blocks of the smaller and of the larger expansion */
+
+/* Solves the normal equations in place; false where they do not say enough. */
+static bool solve(double a[UNKNOWN][UNKNOWN + 1])
+{
+    for (int i = 0; i < UNKNOWN; i++) {
+        int pivot = i;
+
+        for (int r = i + 1; r < UNKNOWN; r++)
+            pivot = fabs(a[r][i]) > fabs(a[pivot][i]) ? r : pivot;
+        if (!(fabs(a[pivot][i]) > 1e-9))
+            return false;
+        for (int k = 0; k <= UNKNOWN; k++) {
+            double kept = a[i][k];
+
+            a[i][k] = a[pivot][k];
+            a[pivot][k] = kept;
+        }
+        for (int r = 0; r < UNKNOWN; r++) {
+            double f = a[r][i] / a[i][i];
+
+            for (int k = i; r != i && k <= UNKNOWN; k++)
+                a[r][k] -= f * a[i][k];
+        }
+    }
+    return true;
+}
+
+/* What a network's blocks of each expansion take by the table. */
+static void sums_of(const fet__nas_table *t, const fet__quadranet *q, double sum[UNKNOWN])
+{
+    int n = 0;
+
+    sum[0] = t->fixed;
+    sum[1] = sum[2] = 0;
+    for (int stage = 0; stage < QUADRANET_STAGES; stage++)
+        for (int i = 0; i < q->depths[stage]; i++, n++)
+            for (int j = 0; j < FET__NAS_IDENTITY; j++)
+                if (fet__nas_kernel(j) == q->own_kernel[n] && fet__nas_expansion(j) == q->own_expand[n])
+                    sum[1 + j % 2] += t->block[stage][j];
+}
+
+/* Alone, a block's weights lie in nearer caches than in a network, and its threads wait in other ways. Three factors, fitted to the relative
+ * errors of a few networks, bring the sum to what networks take. */
+static fet_status calibrate(profiler *p, int space)
+{
+    fet__quadranet *q = p->frames[space].config, kept = *q;
+    fet__nas_table *t = &p->tables[space];
+    double a[UNKNOWN][UNKNOWN + 1] = {{0}}, factor[UNKNOWN] = {1, 1, 1};
+    bool solved;
+    fet_status st = FET_OK;
+
+    for (int n = 0; n < CALIBRATED && st == FET_OK; n++) {
+        double measured = 0, sum[UNKNOWN];
+
+        draw_network(p, q, MOST_CHECKS + n);
+        sums_of(t, q, sum);
+        st = measure_network(p, &p->frames[space], &measured);
+        *q = kept;
+        for (int i = 0; i < UNKNOWN; i++) {
+            for (int k = 0; k < UNKNOWN; k++)
+                a[i][k] += sum[i] * sum[k] / (measured * measured);
+            a[i][UNKNOWN] += sum[i] / measured;
+        }
+    }
+    /* A little towards factors of 1, so that what the networks do not tell apart stays as it was measured. */
+    for (int i = 0; i < UNKNOWN; i++) {
+        a[i][i] += 0.01;
+        a[i][UNKNOWN] += 0.01;
+    }
+    solved = st == FET_OK && solve(a);
+    for (int i = 0; solved && i < UNKNOWN; i++)
+        factor[i] = fmin(fmax(a[i][UNKNOWN] / a[i][i], 0.25), 4);
+    t->fixed = fmax(t->fixed * factor[0], LEAST_MS);
+    for (int stage = 0; stage < QUADRANET_STAGES; stage++)
+        for (int j = 0; j < FET__NAS_IDENTITY; j++)
+            t->block[stage][j] *= factor[1 + j % 2];
+    return st;
+}
+
 static fet_status check(profiler *p, int networks, fet_nas_profile_report *r)
 {
     fet_status st = FET_OK;
@@ -260,6 +329,7 @@ fet_status fet_nas_profile(const fet_nas_profile_options *o, const char *out, fe
             for (int j = 0; j < FET__NAS_IDENTITY; j++, report->entries++)
                 FET_TRY(measure_block(&p, space, stage, j));
         FET_TRY(measure_fixed(&p, space));
+        FET_TRY(calibrate(&p, space));
     }
     report->fixed_ms = p.tables[0].fixed;
     if (o->check >= 0)

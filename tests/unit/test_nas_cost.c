@@ -26,8 +26,11 @@ static int open_all(void **state)
     table.fixed = 1;
     snprintf(table.unit, sizeof table.unit, "ms");
     for (int s = 0; s < QUADRANET_STAGES; s++)
-        for (int j = 0; j < FET__NAS_IDENTITY; j++)
-            table.block[s][j] = (1 + j / 2) * (1 + j % 2);
+        for (int j = 0; j < FET__NAS_IDENTITY; j++) {
+            int ms = (1 + j / 2) * (1 + j % 2);
+
+            table.block[s][j] = ms;
+        }
     return 0;
 }
 
