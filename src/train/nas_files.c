@@ -1,6 +1,6 @@
 /* The files of a search: search.safetensors (weights and states of all candidates; the rest as JSON in the metadata entry fettle.state),
  * search.csv, and run.json until training writes its own. */
-#include "train/nas_int.h"
+#include "train/nas_loop.h"
 
 #include <errno.h>
 #include <jansson.h>

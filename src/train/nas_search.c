@@ -1,7 +1,7 @@
 /* The loop of a search (methods/quadranet.md 9.5): epochs of weights alone, then steps of weights and steps of alpha in turn, each of a
  * freshly drawn path and by images of its own. Draws and batches are functions of the seed and the step's number, so that a search
  * killed at any moment goes on to the same bits. What is made of the alphas is method/'s. */
-#include "train/nas_int.h"
+#include "train/nas_loop.h"
 
 #include <math.h>
 #include <string.h>

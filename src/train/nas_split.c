@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/nas_int.h"
+#include "train/nas_loop.h"
 
 typedef struct place {
     uint64_t key;
