@@ -7,9 +7,7 @@
 
 #define MIB 1048576.0
 #define COPY_BYTES ((int64_t)2048) /* graph and tables of a copy */
-#define COPY_SPARES                                                                                                    \
-    ((int64_t)4608) /* what process_bytes counts a node with beyond that: left behind by passes that knew no copies */
-#define BYTE_WORTH 8.0 /* floating-point operations in the time that a byte takes to move */
+#define BYTE_WORTH 8.0             /* floating-point operations in the time that a byte takes to move */
 enum { MOST_ROUNDS = 6 };
 
 /* ---- a timeline in numbers ------------------------------------------------------------------------------------------ */
@@ -258,15 +256,15 @@ static fet_status over_budget(const fet__program *p, const fet__program_options 
         n ? fet__shape_text(&n->shape) : "", n ? n->scope : "", (double)bytes / MIB);
 }
 
-/* Needed work is what it was before. */
-static void count_repeats(fet__program *p, int first, double flops)
+/* Needed work is what it was before; a copy takes less than a node that went through the passes. */
+static void count_repeats(fet__program *p, int first, const fet__program_info *before)
 {
     p->first_repeat = first;
     for (int t = p->prologue_count; t < p->order_count; t++)
         p->info.repeated += p->steps[p->order[t]].node != NULL && p->steps[p->order[t]].node->id >= first;
-    p->info.repeated_flops = p->info.flops - flops;
-    p->info.flops = flops;
-    p->info.process_bytes -= p->info.repeated * COPY_SPARES;
+    p->info.repeated_flops = p->info.flops - before->flops;
+    p->info.flops = before->flops;
+    p->info.process_bytes = before->process_bytes + p->info.repeated * COPY_BYTES;
 }
 
 /* Values are computed again until the plan fits. Placing may need a little more than the fullest step: what was missing is taken off the next
@@ -275,7 +273,7 @@ static fet_status squeeze(fet__program *p, fet__graph *g, const fet__program_opt
 {
     int64_t before = taken(p, o), aim = budget - (before - p->info.arena_bytes);
     int *rank = NULL, first = fet__graph_ids(g);
-    double flops = p->info.flops;
+    fet__program_info kept = p->info;
     fet_status st = FET_OK;
 
     for (int round = 0; round < MOST_ROUNDS; round++) {
@@ -284,7 +282,7 @@ static fet_status squeeze(fet__program *p, fet__graph *g, const fet__program_opt
         FET_TRY(repeat_values(p, &reached, &rank));
         fet__tables_drop(p);
         FET_TRY(fet__tables_make(p, g, o, false, rank));
-        count_repeats(p, first, flops);
+        count_repeats(p, first, &kept);
         if (taken(p, o) <= budget)
             goto done;
         if (reached > aim || taken(p, o) >= now)

@@ -4,3 +4,4 @@ fettle_test(exec_assign SOURCES ${exec_tests}/test_exec_assign.c USES exec kerne
 fettle_test(exec_once SOURCES ${exec_tests}/test_exec_once.c USES exec kernel plan graph tensor base)
 fettle_test(exec_random SOURCES ${exec_tests}/test_exec_random.c USES exec kernel plan graph tensor base)
 fettle_test(exec_plan SOURCES ${exec_tests}/test_exec_plan.c USES exec kernel plan graph tensor base)
+fettle_test(exec_budget SOURCES ${exec_tests}/test_exec_budget.c USES exec kernel plan graph tensor base)
