@@ -1,6 +1,6 @@
 /* The branch beside a model: made, written, read, taken away. It lies in a file of its own, so that RUN/model.safetensors is a plain
  * checkpoint. */
-#include "train/mabn_int.h"
+#include "train/mabn_parts.h"
 
 #include <string.h>
 

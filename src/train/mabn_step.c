@@ -1,6 +1,6 @@
 /* The programs of MABN: a joint step, an episode, an adaptation; and those of its rivals at a new site. Each is one planned graph. Who
  * feeds them is mabn_run.c and method/. */
-#include "train/mabn_int.h"
+#include "train/mabn_parts.h"
 
 #include <string.h>
 

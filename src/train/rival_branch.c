@@ -1,5 +1,5 @@
 /* What the methods beside MABN keep beside the model: made anew, or read from RUN/branch.safetensors. */
-#include "train/mabn_int.h"
+#include "train/mabn_parts.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* The programs of the methods that MABN is compared with (methods/mabn.md 10): a plain supervised step, ARM's steps over chunks of one
  * site each, Meta-DMoE's aggregator and episode, and what each does at a new site. The layers that they add are arm.c's and meta_dmoe.c's. */
-#include "train/mabn_int.h"
+#include "train/mabn_parts.h"
 
 #include <stdio.h>
 #include <string.h>

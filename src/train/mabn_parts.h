@@ -1,6 +1,6 @@
 /* What the programs of MABN (mabn_step.c) and of its rivals (rival_step.c) are put together from. */
-#ifndef FET_MABN_INT_H
-#define FET_MABN_INT_H
+#ifndef FET_MABN_PARTS_H
+#define FET_MABN_PARTS_H
 
 #include "train/mabn.h"
 
