@@ -316,27 +316,6 @@ static fet_status create_program(run *r)
     return fet__rival_episode_create(&r->step, r->a, o->support, o->query, &o->episode, &r->optimizer, o->memory);
 }
 
-static fet_status create_step(run *r)
-{
-    fet__program_info info;
-    fet_status st;
-
-    mark_all(r->a->m->store, false);
-    fet__draw_pool(&r->draw, r->stage[r->now].expert);
-    FET_TRY(create_program(r));
-    info = fet__program_describe(r->step.program);
-    if (info.total_bytes + info.weight_bytes > r->out->planned_bytes)
-        r->out->planned_bytes = info.total_bytes + info.weight_bytes;
-    r->out->adapting = r->step.adapting;
-done:
-    return st;
-}
-
-static double rate_of(const run *r)
-{
-    return is_episode(&r->stage[r->now]) ? r->o->outer_lr : r->o->lr;
-}
-
 /* Of a step. */
 static int64_t pictures_of(const run *r)
 {
@@ -345,6 +324,32 @@ static int64_t pictures_of(const run *r)
     if (s->kind == ARM)
         return (int64_t)r->o->sites * r->o->support;
     return is_episode(s) ? r->o->support + r->o->query : s->batch;
+}
+
+static fet_status create_step(run *r)
+{
+    fet__program_info info;
+    int64_t planned;
+    fet_status st;
+
+    mark_all(r->a->m->store, false);
+    fet__draw_pool(&r->draw, r->stage[r->now].expert);
+    FET_TRY(create_program(r));
+    info = fet__program_describe(r->step.program);
+    planned = info.total_bytes + info.weight_bytes + info.process_bytes;
+    if (planned > r->out->planned_bytes)
+        r->out->planned_bytes = planned;
+    if (r->o->memory > 0 || info.repeated > 0)
+        fet__note_budget(r->step.program, &info, (int)pictures_of(r), 1,
+                         r->o->memory > 0 ? r->o->memory : planned + fet__free_memory());
+    r->out->adapting = r->step.adapting;
+done:
+    return st;
+}
+
+static double rate_of(const run *r)
+{
+    return is_episode(&r->stage[r->now]) ? r->o->outer_lr : r->o->lr;
 }
 
 static void tell(run *r, double now, double begun, int64_t first)
