@@ -25,8 +25,23 @@ static json_t *reals(const double *v, int count)
     return list;
 }
 
+/* What the costs add up to: a resumed search must have those of its start. */
+static void costs_of(const fet__nas_run *r, double out[3 * FET__NAS_LIMITS])
+{
+    for (int k = 0; k < r->o->costs; k++) {
+        const fet__nas_cost *c = &r->o->cost[k];
+
+        out[3 * k] = c->fixed;
+        out[3 * k + 1] = c->objective.target;
+        out[3 * k + 2] = 0;
+        for (int i = 0; i < r->gates.positions * r->gates.candidates; i++)
+            out[3 * k + 2] += c->cost[i] * (1 + i % 97);
+    }
+}
+
 static json_t *state_object(const fet__nas_run *r)
 {
+    double costs[3 * FET__NAS_LIMITS];
     const fet__nas_state *s = &r->s;
     int gates = r->gates.positions * r->gates.candidates;
     json_t *j = json_object();
@@ -49,6 +64,8 @@ static json_t *state_object(const fet__nas_run *r)
     json_object_set_new(j, "adam_steps", json_integer(r->gates.steps));
     json_object_set_new(j, "alpha", reals(r->gates.alpha, gates));
     json_object_set_new(j, "square", reals(r->gates.square, gates));
+    costs_of(r, costs);
+    json_object_set_new(j, "costs", reals(costs, 3 * r->o->costs));
     return j;
 }
 
@@ -92,6 +109,18 @@ static bool reals_from(const json_t *j, const char *key, double *out, int count)
     return true;
 }
 
+static fet_status same_costs(const fet__nas_run *r, const json_t *j)
+{
+    double now[3 * FET__NAS_LIMITS], then[3 * FET__NAS_LIMITS];
+    int count = 3 * r->o->costs;
+
+    costs_of(r, now);
+    if (!reals_from(j, "costs", then, count) || memcmp(now, then, (size_t)count * sizeof *now) != 0)
+        return FET_FAIL(FET_E_ARG, "%s: the profile or what blocks cost is not that with which the search began",
+                        fet__show(r->state_path));
+    return FET_OK;
+}
+
 static fet_status state_from(fet__nas_run *r, const json_t *j, bool gates)
 {
     int count = r->gates.positions * r->gates.candidates;
@@ -117,7 +146,7 @@ static fet_status state_from(fet__nas_run *r, const json_t *j, bool gates)
                             .memory = integer_from(j, "memory"),
                             .threads = (int)integer_from(j, "threads"),
                             .batch = (int)integer_from(j, "batch")};
-    return FET_OK;
+    return gates ? same_costs(r, j) : FET_OK;
 }
 
 static fet_status read_state(fet__nas_run *r, bool all)

@@ -55,6 +55,11 @@ run 0 plan --model none --arch net.json --mode infer
 run 0 inspect found/model.safetensors --json
 same operations "$(awk "BEGIN { printf \"%.0f\", $flops }")" "$(awk "BEGIN { printf \"%.0f\", 1e9 * $(value gflops_per_image) }")"
 
+sed 's/"fixed": {/"fixed": {"a": 1, /; s/k3e2": 0\./k3e2": 1./' here.json >slower.json
+run 2 nas search --data $data --profile slower.json --out found --resume --threads 2 --quiet
+one_sentence
+says "not that with which the search began"
+
 # ---- limits and options ----
 for more in "--flops 2M" "--memory 400K" "--flops 3M --memory 500K --profile here.json --latency 0.5ms" "--flops 2M --space plain" \
     "--flops 2M --gates full" "--flops 2M --objective linear --lambda 0.5" "--flops 2M --objective none" \
