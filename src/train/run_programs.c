@@ -98,23 +98,31 @@ static fet_status least_evaluation(run *l, int64_t *bytes)
     return FET_OK;
 }
 
-/* Training takes what it likes; where too little is left to evaluate, it is made again with less. */
+enum { MOST_TRIES = 5 };
+#define MORE ((int64_t)1 << 18)
+
+/* Training takes what it likes; where too little is left to evaluate, it is made again with less. Kernels without packed weights may want more
+ * room than was reckoned with, so less and less. */
 static fet_status open_steps(run *l, fet__step_options *o)
 {
     int64_t least = 0;
+    bool wanting;
     fet_status st;
 
     o->memory = l->s->memory;
     o->beside = ring_bytes(l, l->o->batch);
     FET_TRY(fet__step_create(&l->p->step, l->m, o));
     st = open_evaluation(l);
-    if (st != FET_E_NOMEM)
-        goto done;
-    FET_TRY(least_evaluation(l, &least));
-    fet__step_fini(&l->p->step);
-    o->beside += least;
-    FET_TRY(fet__step_create(&l->p->step, l->m, o));
-    st = open_evaluation(l);
+    wanting = st == FET_E_NOMEM;
+    if (wanting)
+        FET_TRY(least_evaluation(l, &least));
+    for (int i = 0; i < MOST_TRIES && wanting; i++) {
+        fet__step_fini(&l->p->step);
+        o->beside = ring_bytes(l, l->o->batch) + least + i * (least / 8 + MORE);
+        FET_TRY(fet__step_create(&l->p->step, l->m, o));
+        st = open_evaluation(l);
+        wanting = st == FET_E_NOMEM;
+    }
 done:
     return st;
 }

@@ -59,6 +59,14 @@ run 1 $job --out none --memory 20M
 says "the memory budget is"
 [ ! -e none ] || complain "a refused run left a folder"
 
+# The second order of an episode; and what forbids parts there.
+run 0 data synth sites --domains 2 --quiet
+stages="meta --data sites --model none --arch resnet_cifar:depth=8,width=8,classes=5 --hidden 64 --projection 32 --epochs 1 --episodes 2 --threads 1"
+run 0 $stages --out episodes --memory 53M
+says "memory: " " of 53 MiB planned" "computed again going back: "
+run 1 $stages --out refused --memory 20M
+says "are not run in parts" "even with values computed again"
+
 # Killed and resumed, under another budget, which does not count: the same bits.
 for after in 0.3 0.9 1.7; do
     "$FETTLE" $job --out killed --memory $((whole - 16000000)) --save-every 0.1 $([ -e killed ] && echo --resume) >/dev/null 2>&1 </dev/null &
