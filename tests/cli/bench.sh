@@ -39,7 +39,8 @@ for name in skip conv quadra swin hor; do
     for key in planned_mib peak_rss_mib median_s images_per_s gflops_per_image planned_ratio peak_ratio rate_ratio; do
         [ -n "$(cell $name $key)" ] || complain "cell $name has no $key"
     done
-    [ "$(cell $name peak_rss_mib)" -ge "$(cell $name planned_mib)" ] || complain "$name: a measured peak below the plan"
+    # the plan is the whole process's, an estimate for code and tables included
+    [ $(($(cell $name peak_rss_mib) * 10)) -ge $(($(cell $name planned_mib) * 9)) ] || complain "$name: the measured peak is far below the plan"
 done
 same "the plain block's ratio" "$(cell conv planned_ratio)" 1.0
 [ "$(cell skip planned_mib)" -lt "$(cell conv planned_mib)" ] || complain "the block without a mixer needs as much as the plain one"
