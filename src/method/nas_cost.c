@@ -330,6 +330,9 @@ static void fill_stages(const fet__nas_costs *c, const fet__nas_gates *g, int *c
     }
 }
 
+/* What counts as nearer to the limits, in shares of these: less may be rounding, and changes that undo each other would go on for ever. */
+#define GAIN_LEAST 1e-9
+
 /* The change that gives up the least probability for what it brings towards the limits. false: none brings anything. */
 static bool best_change(const fet__nas_costs *c, const fet__nas_gates *g, const double *total, const int *choice,
                         const double *target, int *at, int *with)
@@ -343,7 +346,7 @@ static bool best_change(const fet__nas_costs *c, const fet__nas_gates *g, const 
         for (int j = 0; j < FET__NAS_SPACE; j++) {
             double gain = now - excess(c, total, choice, i, j, target), price;
 
-            if (!(gain > 0) || (last && j == FET__NAS_IDENTITY))
+            if (!(gain > GAIN_LEAST) || (last && j == FET__NAS_IDENTITY))
                 continue;
             price = (alpha[choice[i]] - alpha[j]) / gain;
             if (price < best) {

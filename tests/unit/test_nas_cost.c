@@ -181,12 +181,38 @@ static void what_cannot_be_met_is_named(void **state)
     }
 }
 
+/* Candidates of equal or nearly equal cost must not take each other's place for ever. */
+static void choosing_comes_to_an_end(void **state)
+{
+    fet__nas_limits l = within(100, 0, 0);
+    double cost[POSITIONS * FET__NAS_SPACE];
+    fet__nas_costs c;
+    int met = 0;
+
+    (void)state;
+    assert_int_equal(fet__nas_costs_create(&c, &frame, &table, &l, none), FET_OK);
+    c.cost[0].cost = cost;
+    for (int trial = 0; trial < 400; trial++) {
+        int choice[POSITIONS];
+        fet__nas_gates g;
+
+        for (int i = 0; i < POSITIONS * FET__NAS_SPACE; i++)
+            cost[i] = i % FET__NAS_SPACE == FET__NAS_IDENTITY ? 0 : 0.1 * (1 + (trial * 7 + i * 5) % 4);
+        c.cost[0].objective.target = 0.01 * (trial % 40) + 1.2;
+        assert_int_equal(fet__nas_gates_create(&g, POSITIONS, FET__NAS_SPACE, (uint64_t)trial), FET_OK);
+        met += fet__nas_choose(&c, &frame, &l, &g, choice) == FET_OK;
+        fet__nas_gates_fini(&g);
+    }
+    assert_in_range(met, 1, 399);
+    fet__nas_costs_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_most_probable_is_taken),  cmocka_unit_test(places_that_care_least_give_way),
         cmocka_unit_test(every_stage_keeps_a_block),   cmocka_unit_test(plans_stay_below_their_limits),
-        cmocka_unit_test(what_cannot_be_met_is_named),
+        cmocka_unit_test(what_cannot_be_met_is_named), cmocka_unit_test(choosing_comes_to_an_end),
     };
 
     return cmocka_run_group_tests(tests, open_all, close_all);
