@@ -62,8 +62,8 @@ void print_command_help(const command *c);
 const char *nearest(const char *word, const char *const *candidates, int count);
 
 /* ---- options.c: flags that several commands share, and their way into the library's options ------------------------- */
-extern const flag flags_model[], flags_model_required[], flags_adapter[], flags_data[], flags_image_reading[], flags_sites[],
-    flags_decoding[], flags_training[], flags_recipe[];
+extern const flag flags_model[], flags_model_required[], flags_adapter[], flags_data[], flags_image_reading[],
+    flags_sites[], flags_decoding[], flags_training[], flags_recipe[];
 /* Defaults, then the recipe, then flags. *keep is for fet_recipe_free. Exit status, or -1 to go on. */
 int options_apply(const args *a, fet_tune_options *o, void **keep);
 /* The recipe of --recipe, if there is one; the rest as above. */

@@ -11,12 +11,13 @@
 typedef struct fet__program fet__program;
 
 typedef struct fet__program_options {
-    int64_t memory;    /* budget in bytes for arena, scratch and packed copies; 0: fet__free_memory() at creation */
-    int64_t beside;    /* bytes of the budget that something else takes */
-    bool whole;        /* the budget is for all that the process takes: weights, states and the program itself, too */
-    bool reference;    /* reference kernels only, no fusion: the oracle */
-    bool quick;        /* a program that is made anew for every run: the first good places are taken, not the best that can be found */
-    bool check_finite; /* look at every node after it ran; the first one that is not finite is named */
+    int64_t memory; /* budget in bytes for arena, scratch and packed copies; 0: fet__free_memory() at creation */
+    int64_t beside; /* bytes of the budget that something else takes */
+    bool whole;     /* the budget is for all that the process takes: weights, states and the program itself, too */
+    bool reference; /* reference kernels only, no fusion: the oracle */
+    bool
+        quick; /* a program that is made anew for every run: the first good places are taken, not the best that can be found */
+    bool check_finite;          /* look at every node after it ran; the first one that is not finite is named */
     const char *require_finite; /* output name that must be finite before assigns (e.g. "loss"); NULL none */
 } fet__program_options;
 

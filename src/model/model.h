@@ -12,7 +12,7 @@ typedef struct fet__input_spec {
     int height, width;
     float mean[3], std[3];
     fet__filter filter;
-    double crop_pct; /* 0: resize to exactly height x width */
+    double crop_pct;  /* 0: resize to exactly height x width */
     bool standardize; /* then each channel by its own mean and deviation in the picture */
 } fet__input_spec;
 
@@ -57,7 +57,7 @@ struct fet__arch {
     fet__input_spec input;        /* the family's default */
     const fet__arch_hints *hints; /* while recognise() runs: what the file tells besides its tensors, or NULL */
 };
-extern const fet__arch_class *const fet__arch_classes[]; /* arch_registry.c, ended by NULL */
+extern const fet__arch_class *const fet__arch_classes[];       /* arch_registry.c, ended by NULL */
 fet_status fet__arch_create(fet__arch *out, const char *text); /* "NAME[:key=value,...]" */
 /* The same, or the path of a file that describes a network (arch_file.c): what a user says, never what a checkpoint says. */
 fet_status fet__arch_open(fet__arch *out, const char *text);

@@ -41,7 +41,8 @@ fet_status fet__mabn_finish(fet__mabn_step *s, int64_t memory, const char *finit
     FET_TRY(fet__graph_status(s->graph));
     st = fet__program_create(&s->program, s->graph, &o);
     if (st == FET_E_NOMEM) /* the statistics of a batch, or an inner step on all of the support */
-        fet__fail_in(st, "the pictures of a step are not run in parts, for their loss is taken over all of them together");
+        fet__fail_in(st,
+                     "the pictures of a step are not run in parts, for their loss is taken over all of them together");
     FET_TRY(st);
     s->plain = fet__program_input(s->program, "images");
     s->view[0] = fet__program_input(s->program, "view1");

@@ -161,11 +161,11 @@ static json_t *model_object(fet__model *m, const char *fingerprint)
 static json_t *machine_object(const fet__spcl_run *r)
 {
     fet__program_info info = fet__program_describe(r->step.base.program);
+    json_int_t planned = info.total_bytes + info.weight_bytes + info.process_bytes;
 
     return json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:i}", "fettle", FETTLE_VERSION, "kernels", fet__machine_library(),
                      "cpu", fet__cpu_text(), "threads", r->s.threads, "memory_budget", (json_int_t)r->s.memory,
-                     "planned_bytes", (json_int_t)(info.total_bytes + info.weight_bytes + info.process_bytes), "batch",
-                     r->s.batch);
+                     "planned_bytes", planned, "batch", r->s.batch);
 }
 
 static json_t *data_object(const fet__spcl_run *r)

@@ -67,9 +67,9 @@ typedef struct fet__step_options {
     bool mix; /* training pictures have two labels each, with shares: batches of a plan that mixes */
     double smoothing, drop_path;
     const fet__optimizer_options *optimizer; /* NULL: evaluation */
-    int64_t memory; /* for all that the process takes; 0: what is free, for the program */
-    int64_t beside; /* of it, what others take: data, another program */
-    int parts;      /* training: the batch is run in so many, the gradients added up; 0: in as few as the memory asks for */
+    int64_t memory;                          /* for all that the process takes; 0: what is free, for the program */
+    int64_t beside;                          /* of it, what others take: data, another program */
+    int parts; /* training: the batch is run in so many, the gradients added up; 0: in as few as the memory asks for */
     bool check_finite, reference;
     bool bands; /* images of any number of channels, which the caller reads; else pictures have 3 */
     uint64_t seed;
@@ -90,8 +90,9 @@ typedef struct fet__step {
     fet__param **params;           /* the trainable ones, in store order; [trainable] */
     int batch, part;               /* images of a step, and of one run of the program (evaluation may take several) */
     struct fet__step_parts *parts; /* evaluation in parts, else NULL */
-    const fet__param *coupled;     /* a statistic of the batch that the forward half moves: samples touch each other; NULL: none */
-    struct fet__micro *micro;      /* training in parts, else NULL: `program` is the update alone then */
+    const fet__param
+        *coupled; /* a statistic of the batch that the forward half moves: samples touch each other; NULL: none */
+    struct fet__micro *micro; /* training in parts, else NULL: `program` is the update alone then */
 } fet__step;
 /* A training step that is over its budget even with values computed again is run in parts of equal size, where samples do not touch each other
  * and nothing else forbids it: the result is the same but for rounding. FET_E_NOMEM says why not, or what would do.
@@ -182,7 +183,8 @@ typedef struct fet__scores fet__scores; /* running; of a data set with domains o
 typedef struct fet__site_scores {
     fet__eval_result all; /* of numbers: loss (mean squared error), images and skipped alone */
     double r;             /* of numbers: Pearson's; NAN: classes, or not defined */
-    double worst;         /* accuracy or r of the worst group (of the worst domain where the set names no groups); NAN: there is none */
+    double
+        worst; /* accuracy or r of the worst group (of the worst domain where the set names no groups); NAN: there is none */
     int worst_group, groups; /* groups: those with a value */
     const char *worst_name;  /* the data set's */
 } fet__site_scores;

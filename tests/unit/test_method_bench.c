@@ -118,12 +118,9 @@ static void contrastive_step(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(depthwise_layer),
-        cmocka_unit_test(mona_module),
-        cmocka_unit_test(sized_networks),
-        cmocka_unit_test(quadratic_blocks_need_no_more_memory),
-        cmocka_unit_test(pseudo_labels),
-        cmocka_unit_test(contrastive_step),
+        cmocka_unit_test(depthwise_layer), cmocka_unit_test(mona_module),
+        cmocka_unit_test(sized_networks),  cmocka_unit_test(quadratic_blocks_need_no_more_memory),
+        cmocka_unit_test(pseudo_labels),   cmocka_unit_test(contrastive_step),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
