@@ -337,6 +337,8 @@ fet_status fet__step_create(fet__step *out, fet__model *m, const fet__step_optio
     out->batch = o->batch;
     out->part = part.batch;
     bind_program(out);
+    if (out->labels) /* who wants logits alone gives none, and working memory holds whatever was there before */
+        memset(out->labels, 0, (size_t)out->part * sizeof *out->labels);
     if (out->part < out->batch)
         FET_TRY(bind_parts(out, m));
 done:
