@@ -125,6 +125,9 @@ void fet__outfile_write(fet__outfile *f, const void *data, size_t bytes);
 void fet__outfile_printf(fet__outfile *f, const char *format, ...) FET_PRINTF(2, 3);
 fet_status fet__outfile_commit(fet__outfile *f);
 void fet__outfile_abort(fet__outfile *f); /* accepts NULL */
+/* `text` and a newline, or another file's bytes, as the whole of `path`: as above, all or nothing. */
+fet_status fet__file_write_text(const char *path, const char *text);
+fet_status fet__file_copy(const char *from, const char *to);
 
 fet_status fet__make_folder(const char *path); /* with parents; existing is fine */
 bool fet__file_exists(const char *path);

@@ -344,6 +344,33 @@ void fet__outfile_abort(fet__outfile *f)
     outfile_free(f);
 }
 
+fet_status fet__file_write_text(const char *path, const char *text)
+{
+    fet__outfile *f = NULL;
+    fet_status st;
+
+    FET_TRY(fet__outfile_open(&f, path));
+    fet__outfile_printf(f, "%s\n", text);
+    st = fet__outfile_commit(f);
+done:
+    return st;
+}
+
+fet_status fet__file_copy(const char *from, const char *to)
+{
+    fet__map map = {0};
+    fet__outfile *f = NULL;
+    fet_status st;
+
+    FET_TRY(fet__map_open(&map, from));
+    FET_TRY(fet__outfile_open(&f, to));
+    fet__outfile_write(f, map.data, map.size);
+    st = fet__outfile_commit(f);
+done:
+    fet__map_close(&map);
+    return st;
+}
+
 /* ---- folders and paths ---- */
 
 static fet_status make_one(const char *path)

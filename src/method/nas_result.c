@@ -30,31 +30,13 @@ fet_status fet__nas_result_write(const char *path, const fet__arch *frame, const
                           "patch", q->patch, "image", q->image[0], q->image[1], "classes", frame->classes, "scale",
                           q->scale, "positions", positions(frame, choice), "found", (json_t *)found);
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-    fet__outfile *f = NULL;
     fet_status st = text ? FET_OK : FET_FAIL(FET_E_NOMEM, "no memory for the description of a network");
 
     FET_TRY(st);
-    FET_TRY(fet__outfile_open(&f, path));
-    fet__outfile_printf(f, "%s\n", text);
-    st = fet__outfile_commit(f);
+    st = fet__file_write_text(path, text);
 done:
     free(text);
     json_decref(j);
-    return st;
-}
-
-static fet_status copy(const char *from, const char *to)
-{
-    fet__map map = {0};
-    fet__outfile *f = NULL;
-    fet_status st;
-
-    FET_TRY(fet__map_open(&map, from));
-    FET_TRY(fet__outfile_open(&f, to));
-    fet__outfile_write(f, map.data, map.size);
-    st = fet__outfile_commit(f);
-done:
-    fet__map_close(&map);
     return st;
 }
 
@@ -93,7 +75,7 @@ fet_status fet_nas_derive(const char *run, const char *out, char **arch)
     if (text.failed || !(*arch = fet__strdup(text.s)))
         st = FET_E_NOMEM;
     FET_TRY(st);
-    st = copy(path, out);
+    st = fet__file_copy(path, out);
 done:
     if (st != FET_OK && arch) {
         fet__free(*arch);

@@ -127,7 +127,6 @@ fet_status fet__nas_table_write(const fet__nas_table tables[2], const fet__arch 
 {
     json_t *j = described(tables, frames);
     char *text = NULL;
-    fet__outfile *f = NULL;
     fet_status st = FET_OK;
 
     if (j && report->checked)
@@ -138,9 +137,7 @@ fet_status fet__nas_table_write(const fet__nas_table tables[2], const fet__arch 
     if (!text)
         st = FET_FAIL(FET_E_NOMEM, "no memory for a profile");
     FET_TRY(st);
-    FET_TRY(fet__outfile_open(&f, path));
-    fet__outfile_printf(f, "%s\n", text);
-    st = fet__outfile_commit(f);
+    st = fet__file_write_text(path, text);
 done:
     json_decref(j);
     free(text);

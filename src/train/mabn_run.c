@@ -265,13 +265,10 @@ static fet_status write_run_json(const run *r)
                           options ? options : json_object(), "data", "path", r->d->root, "fingerprint",
                           r->d->fingerprint, "domains", r->d->domain_count);
     char *text = j ? json_dumps(j, JSON_INDENT(2)) : NULL;
-    fet__outfile *f = NULL;
     fet_status st = text ? FET_OK : FET_E_NOMEM;
 
     FET_TRY(st);
-    FET_TRY(fet__outfile_open(&f, r->folder.json));
-    fet__outfile_printf(f, "%s\n", text);
-    st = fet__outfile_commit(f);
+    st = fet__file_write_text(r->folder.json, text);
 done:
     free(text);
     json_decref(j);

@@ -197,13 +197,10 @@ fet_status fet__nas_json_write(const fet__nas_run *r)
 {
     json_t *j = described(r);
     char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
-    fet__outfile *f = NULL;
     fet_status st = text ? FET_OK : FET_FAIL(FET_E_NOMEM, "no memory for run.json");
 
     FET_TRY(st);
-    FET_TRY(fet__outfile_open(&f, r->folder.json));
-    fet__outfile_printf(f, "%s\n", text);
-    st = fet__outfile_commit(f);
+    st = fet__file_write_text(r->folder.json, text);
 done:
     free(text);
     json_decref(j);

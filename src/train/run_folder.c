@@ -142,7 +142,6 @@ fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fe
 {
     json_t *j = json_object(), *options = json_loads(o->config_json ? o->config_json : "{}", 0, NULL);
     char fingerprint[65], *text = NULL;
-    fet__outfile *f = NULL;
     fet_status st;
 
     FET_TRY(fet__model_fingerprint(m, fingerprint));
@@ -155,9 +154,7 @@ fet_status fet__run_write_json(const fet__run_folder *r, fet__model *m, const fe
         st = FET_FAIL(FET_E_NOMEM, "no memory for run.json");
         goto done;
     }
-    FET_TRY(fet__outfile_open(&f, r->json));
-    fet__outfile_printf(f, "%s\n", text);
-    st = fet__outfile_commit(f);
+    st = fet__file_write_text(r->json, text);
 done:
     free(text);
     json_decref(j);

@@ -179,7 +179,6 @@ fet_status fet__spcl_run_write(const fet__spcl_run *r)
 {
     json_t *j = json_object(), *options = json_loads(r->o->config_json ? r->o->config_json : "{}", 0, NULL);
     char fingerprint[65], *text = NULL;
-    fet__outfile *f = NULL;
     fet_status st;
 
     FET_TRY(fet__model_fingerprint(r->m, fingerprint));
@@ -194,9 +193,7 @@ fet_status fet__spcl_run_write(const fet__spcl_run *r)
         st = FET_FAIL(FET_E_NOMEM, "no memory for run.json");
         goto done;
     }
-    FET_TRY(fet__outfile_open(&f, r->folder.json));
-    fet__outfile_printf(f, "%s\n", text);
-    st = fet__outfile_commit(f);
+    st = fet__file_write_text(r->folder.json, text);
 done:
     free(text);
     json_decref(options);
@@ -305,20 +302,5 @@ fet_status fet__spcl_log_append(fet__spcl_run *r, bool evaluated, double images_
     if (st == FET_OK)
         r->s.log_bytes += (int64_t)t.length;
     fet__text_fini(&t);
-    return st;
-}
-
-fet_status fet__spcl_copy_file(const char *from, const char *to)
-{
-    fet__map map = {0};
-    fet__outfile *f = NULL;
-    fet_status st;
-
-    FET_TRY(fet__map_open(&map, from));
-    FET_TRY(fet__outfile_open(&f, to));
-    fet__outfile_write(f, map.data, map.size);
-    st = fet__outfile_commit(f);
-done:
-    fet__map_close(&map);
     return st;
 }

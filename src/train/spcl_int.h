@@ -59,6 +59,5 @@ fet_status fet__spcl_run_write(const fet__spcl_run *r); /* run.json */
 fet_status fet__spcl_run_check(const fet__spcl_run *r);
 fet_status fet__spcl_log_resume(fet__spcl_run *r);
 fet_status fet__spcl_log_append(fet__spcl_run *r, bool evaluated, double images_per_s);
-fet_status fet__spcl_copy_file(const char *from, const char *to);
 
 #endif

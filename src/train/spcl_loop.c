@@ -371,7 +371,7 @@ fet_status fet__spcl_loop(fet__spcl_result *out, fet__model *m, const fet__spcl_
     if (!o->select_best || r.s.best_epoch < 0)
         FET_TRY(fet__model_save(m, r.folder.model, NULL, 0));
     else
-        FET_TRY(fet__spcl_copy_file(r.folder.best, r.folder.model));
+        FET_TRY(fet__file_copy(r.folder.best, r.folder.model));
     fill(out, &r);
 done:
     fet__spcl_stream_close(&r.stream[0]);
